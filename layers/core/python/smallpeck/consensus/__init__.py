@@ -1,0 +1,1 @@
+"""What the answers to a task amount to. Pure; the standard library only."""

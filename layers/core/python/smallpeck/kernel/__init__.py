@@ -1,0 +1,1 @@
+"""The words every feature uses: money, ids, time, errors, writes. Imports nothing of ours but itself."""

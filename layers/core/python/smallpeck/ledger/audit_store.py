@@ -1,0 +1,139 @@
+"""How the books audit reads DynamoDB: whole tables by segment, and single items again."""
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from smallpeck.kernel.ids import canonical_json
+from smallpeck.kernel.writes import ref
+from smallpeck.ledger.audit import Claim, Difference, LedgerItem, StoredBalance, StoredEntry, StoredRow, UnreadableItem
+from smallpeck.ledger.audit_service import SEGMENTS, Audit, AuditReport, AuditState, Group, PlatformFacts, audit_ref
+from smallpeck.table import keys
+from smallpeck.table.client import Table
+
+
+class Claimant(Protocol):
+    """A feature's view of its own items in a scan of the platform table: what it says it has reserved."""
+
+    def see(self, item: Mapping[str, Any]) -> None:
+        """Takes in one item of the table, whatever it is."""
+        ...
+
+    def claims(self) -> Sequence[Claim]:
+        """The claims that follow from what was seen."""
+        ...
+
+    def again(self, table: Table, group: Group) -> Claim | None:
+        """The claim on one group as it is now, or None where it takes another scan to say."""
+        ...
+
+
+@dataclass(frozen=True)
+class AuditStore:
+    """See `smallpeck.ledger.audit_service.BooksReader` and `Audits`. `claimants` makes new ones for each scan."""
+
+    table: Table
+    claimants: Callable[[], Sequence[Claimant]] = tuple
+
+    def ledger(self, segment: int, segments: int) -> Iterator[LedgerItem]:
+        """See `BooksReader`."""
+        return map(_ledger_item, self.table.segment("ledger", segment, segments))
+
+    def platform(self) -> PlatformFacts:
+        """See `BooksReader`."""
+        balances: dict[str, StoredBalance] = {}
+        claimants = self.claimants()
+        for segment in range(SEGMENTS):
+            for item in self.table.segment("platform", segment, SEGMENTS):
+                if item[keys.PARTITION_KEY].startswith(keys.ENTITIES["account"].pk.partition("{")[0]):
+                    balances[keys.parts_of_item("account", item)[0]] = _balance(item)
+                else:
+                    for claimant in claimants:
+                        claimant.see(item)
+        claims = [claim for claimant in claimants for claim in claimant.claims()]
+        return PlatformFacts(balances, {(claim.group, claim.currency): claim for claim in claims})
+
+    def balances(self, names: Collection[str]) -> Mapping[str, StoredBalance]:
+        """See `BooksReader`."""
+        refs = {ref("account", name): name for name in names}
+        return {refs[one]: _balance(item) for one, item in self.table.get_many(list(refs)).items()}
+
+    def claims(self, groups: Collection[Group]) -> Mapping[Group, Claim]:
+        """See `BooksReader`."""
+        found: dict[Group, Claim] = {}
+        claimants = self.claimants()
+        for group in groups:
+            for claimant in claimants:
+                claim = claimant.again(self.table, group)
+                if claim is not None:
+                    found[group] = claim
+        if found.keys() != set(groups):
+            found = {**self.platform().claims, **found}
+        return {group: found[group] for group in groups if group in found}
+
+    def audit(self, audit_id: str) -> Audit | None:
+        """See `Audits`."""
+        item = self.table.get(audit_ref(audit_id))
+        if item is None:
+            return None
+        report = item.get("report")
+        return Audit(
+            audit_id=audit_id,
+            state=AuditState(item["state"]),
+            requested_by=item["requested_by"],
+            requested_at_ms=item["requested_at_ms"],
+            report=None if report is None else _report(json.loads(report)),
+        )
+
+
+def report_text(report: AuditReport) -> str:
+    """A report as it is stored."""
+    return canonical_json(asdict(report))
+
+
+def _report(fields: dict[str, Any]) -> AuditReport:
+    return AuditReport(**{**fields, "differences": tuple(Difference(**one) for one in fields["differences"])})
+
+
+def _balance(item: Mapping[str, Any]) -> StoredBalance:
+    return StoredBalance(int(item.get("balance_micros", 0)), int(item.get("seq", 0)))
+
+
+def _ledger_item(item: Mapping[str, Any]) -> LedgerItem:
+    key = str(item[keys.PARTITION_KEY])
+    try:
+        if key.startswith("ENTRY#"):
+            return _entry(keys.parts_of_item("entry", item)[0], item)
+        name, seq = keys.parts_of_item("statement_row", item)
+        return _row(name, int(seq), item)
+    except (KeyError, TypeError, ValueError):
+        return UnreadableItem(key)
+
+
+def _entry(key_id: str, item: Mapping[str, Any]) -> StoredEntry:
+    return StoredEntry(
+        key_id=key_id,
+        entry_id=str(item["entry_id"]),
+        kind=str(item["kind"]),
+        currency=str(item["currency"]),
+        reference=str(item["reference"]),
+        input_hash=str(item["input_hash"]),
+        postings=tuple(
+            (str(one["source"]), str(one["destination"]), int(one["amount_micros"])) for one in item["postings"]
+        ),
+    )
+
+
+def _row(name: str, key_seq: int, item: Mapping[str, Any]) -> StoredRow:
+    return StoredRow(
+        name=name,
+        key_seq=key_seq,
+        seq=int(item["seq"]),
+        entry_id=str(item["entry_id"]),
+        kind=str(item["kind"]),
+        currency=str(item["currency"]),
+        reference=str(item["reference"]),
+        amount_micros=int(item["amount_micros"]),
+        balance_micros=int(item["balance_micros"]),
+    )

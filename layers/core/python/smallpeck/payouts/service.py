@@ -1,0 +1,242 @@
+"""A worker asks for money: reserve it and remember the request, in one transaction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from smallpeck.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Problem, Unavailable
+from smallpeck.kernel.money import MAX_AMOUNT_MICROS, format_amount, whole_minor_units
+from smallpeck.kernel.writes import Contention, UnitOfWork
+from smallpeck.ledger.accounts import platform_revenue, rail_cash, rail_clearing, worker_available
+from smallpeck.ledger.posting import Entry, EntryKind, Posting
+from smallpeck.ledger.service import Books, EntryMismatch, InsufficientFunds, Posted, post
+from smallpeck.payouts import model
+from smallpeck.payouts.model import Payout
+
+REQUEST_ATTEMPTS = 10
+
+
+class IdempotencyMismatch(Invalid):
+    """The key was used for another request before."""
+
+    code = "idempotency_mismatch"
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key was used before with another request")
+
+
+class BelowThreshold(Conflict):
+    """Less than the least amount of a payout."""
+
+    code = "below_threshold"
+
+
+class NoDestination(Conflict):
+    """The worker has not said where payouts go."""
+
+    code = "no_destination"
+
+
+class DestinationCoolingOff(Forbidden):
+    """The destination was changed too short a time ago."""
+
+    code = "destination_cooling_off"
+
+
+class RailUnknown(Unavailable):
+    """The destination names a rail that this installation does not have."""
+
+    code = "rail_unknown"
+
+
+@dataclass(frozen=True)
+class RailTerms:
+    """What a rail promises and asks, the same in every currency. The fee is taken from what the worker withdraws."""
+
+    window_seconds: int
+    """How long the rail remembers an idempotency key."""
+    minimum_micros: int
+    fee_micros: int
+
+    def __post_init__(self) -> None:
+        if self.window_seconds <= model.RESEND_MARGIN_SECONDS:
+            raise ValueError("a rail remembers a key for more than a day")
+        if not 0 <= self.fee_micros < self.minimum_micros:
+            raise ValueError("a rail's minimum is above its fee")
+
+
+@dataclass(frozen=True)
+class WorkerPayoutFacts:
+    """What a payout needs to know of a worker. The destination is named by its version; None: there is none."""
+
+    threshold_micros: int | None
+    destination_version: int | None
+    rail: str | None
+    destination_changed_at_ms: int | None
+    """When the destination was last changed; None while it is the first."""
+
+
+class Workers(Protocol):
+    """Who knows the workers."""
+
+    def payout_facts(self, worker_id: str) -> WorkerPayoutFacts:
+        """The present facts of a worker; consistent."""
+        ...
+
+
+class Payouts(Protocol):
+    """Reads of payouts that a request needs."""
+
+    def payout(self, payout_id: str) -> Payout | None:
+        """The payout, or None; consistent."""
+        ...
+
+
+@dataclass(frozen=True)
+class PayoutRules:
+    """The platform's rules and its rails."""
+
+    threshold_micros: int
+    cooling_off_seconds: int
+    rails: Mapping[str, RailTerms]
+
+
+def request_payout(
+    *,
+    worker_id: str,
+    amount_micros: int | None,
+    currency: str,
+    idempotency_key: str,
+    now_ms: int,
+    rules: PayoutRules,
+    payouts: Payouts,
+    workers: Workers,
+    books: Books,
+    unit: UnitOfWork,
+) -> Payout:
+    """The payout of this request, reserved now or before. `amount_micros` None asks for all whole minor units.
+
+    Raises IdempotencyMismatch, BelowThreshold, NoDestination, DestinationCoolingOff, InsufficientFunds.
+    """
+    _check_amount(amount_micros, currency)
+    payout_id = model.payout_id(worker_id, idempotency_key)
+    asked = model.request_hash(amount_micros, currency)
+    for _ in range(REQUEST_ATTEMPTS):
+        stored = payouts.payout(payout_id)
+        if stored is not None:
+            return _replayed(stored, asked)
+        available = worker_available(worker_id)
+        balance = books.balances([available], currency)[available].balance_micros
+        wanted = model.payable_micros(balance, currency) if amount_micros is None else amount_micros
+        payout = _allowed(
+            worker_id=worker_id,
+            payout_id=payout_id,
+            asked=asked,
+            amount_micros=wanted,
+            currency=currency,
+            facts=workers.payout_facts(worker_id),
+            rules=rules,
+            now_ms=now_ms,
+        )
+        try:
+            posted = post(entry=reserve_entry(payout), alongside=[model.create(payout)], books=books, unit=unit)
+        except InsufficientFunds:
+            # All of a balance that fell meanwhile is asked for again; a fixed sum is not.
+            if amount_micros is not None and payouts.payout(payout_id) is None:
+                raise
+            continue
+        except EntryMismatch:
+            # The same request ran at the same time and saw another balance: its payout is the answer.
+            continue
+        if posted is Posted.NOW:
+            return payout
+    raise Contention("the account is busy; try again")
+
+
+def owned_payout(*, worker_id: str, payout_id: str, payouts: Payouts) -> Payout:
+    """A worker's payout; another's is as absent as one that never was."""
+    payout = payouts.payout(payout_id)
+    if payout is None or payout.worker_id != worker_id:
+        raise NotFound("there is no such payout")
+    return payout
+
+
+def reserve_entry(payout: Payout) -> Entry:
+    """The amount leaves the balance and waits for the rail."""
+    posting = Posting(worker_available(payout.worker_id), rail_clearing(payout.rail), payout.amount_micros)
+    return _entry(payout, "reserve", EntryKind.PAYOUT_RESERVE, [posting], payout.requested_at_ms)
+
+
+def settle_entry(payout: Payout, *, now_ms: int) -> Entry:
+    """The rail paid: the money has left, the fee is the platform's."""
+    clearing = rail_clearing(payout.rail)
+    postings = [Posting(clearing, rail_cash(payout.rail), payout.sent_micros)]
+    if payout.fee_micros:
+        postings.append(Posting(clearing, platform_revenue(), payout.fee_micros))
+    return _entry(payout, "settle", EntryKind.PAYOUT_SETTLE, postings, now_ms)
+
+
+def release_entry(payout: Payout, *, now_ms: int) -> Entry:
+    """The rail did not pay: the whole amount is the worker's again."""
+    posting = Posting(rail_clearing(payout.rail), worker_available(payout.worker_id), payout.amount_micros)
+    return _entry(payout, "release", EntryKind.PAYOUT_RELEASE, [posting], now_ms)
+
+
+def _entry(payout: Payout, what: str, kind: EntryKind, postings: list[Posting], now_ms: int) -> Entry:
+    return Entry(
+        entry_id=f"{payout.payout_id}/{what}",
+        kind=kind,
+        currency=payout.currency,
+        reference=payout.payout_id,
+        postings=tuple(postings),
+        at_ms=now_ms,
+    )
+
+
+def _check_amount(amount_micros: int | None, currency: str) -> None:
+    whole = whole_minor_units(amount_micros or 0, currency)
+    if amount_micros is not None and not (0 < amount_micros == whole <= MAX_AMOUNT_MICROS):
+        problem = Problem("/amount", "an amount above zero in whole minor units")
+        raise Invalid("the amount cannot be paid out", problems=[problem])
+
+
+def _replayed(stored: Payout, asked: str) -> Payout:
+    if stored.request_hash != asked:
+        raise IdempotencyMismatch
+    return stored
+
+
+def _allowed(
+    *,
+    worker_id: str,
+    payout_id: str,
+    asked: str,
+    amount_micros: int,
+    currency: str,
+    facts: WorkerPayoutFacts,
+    rules: PayoutRules,
+    now_ms: int,
+) -> Payout:
+    if facts.destination_version is None or facts.rail is None:
+        raise NoDestination("say first where payouts go")
+    if facts.rail not in rules.rails:
+        raise RailUnknown("payouts to this kind of destination are not possible at present")
+    left = model.cooling_off_left_seconds(facts.destination_changed_at_ms, rules.cooling_off_seconds, now_ms)
+    if left:
+        raise DestinationCoolingOff("the payout destination was changed a short time ago", retry_after_seconds=left)
+    terms = rules.rails[facts.rail]
+    least = model.effective_threshold(rules.threshold_micros, facts.threshold_micros, terms.minimum_micros)
+    if amount_micros < least:
+        raise BelowThreshold(f"a payout is at least {format_amount(least, currency)} {currency}")
+    return Payout(
+        payout_id=payout_id,
+        worker_id=worker_id,
+        rail=facts.rail,
+        destination_version=facts.destination_version,
+        currency=currency,
+        amount_micros=amount_micros,
+        fee_micros=whole_minor_units(terms.fee_micros, currency),
+        request_hash=asked,
+        requested_at_ms=now_ms,
+        touched_at_ms=now_ms,
+    )

@@ -1,0 +1,81 @@
+"""Payouts and payout runs in DynamoDB: reads. Their writes go through the unit of work."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from smallpeck.payouts.model import Payout, payout_from, payout_ref
+from smallpeck.payouts.runs import Run, run_from, run_ref
+from smallpeck.table import keys
+from smallpeck.table.client import Slice, Table
+
+
+@dataclass(frozen=True)
+class PayoutSlice:
+    """Some payouts of one worker, and the position after which the next ones stand (None at the end)."""
+
+    payouts: list[Payout]
+    next_after: str | None
+
+
+@dataclass(frozen=True)
+class PayoutStore:
+    """Payouts, runs and their members."""
+
+    table: Table
+
+    def payout(self, payout_id: str) -> Payout | None:
+        """The payout, or None; consistent."""
+        item = self.table.get(payout_ref(payout_id))
+        return None if item is None else payout_from(item)
+
+    def payouts(self, payout_ids: Sequence[str]) -> Mapping[str, Payout]:
+        """The payouts that exist, by id; consistent."""
+        found = self.table.get_many([payout_ref(payout_id) for payout_id in payout_ids])
+        return {str(item["payout_id"]): payout_from(item) for item in found.values()}
+
+    def of_worker(self, worker_id: str, *, after: str | None, limit: int) -> PayoutSlice:
+        """A worker's payouts in the order of the owner index; `after` is where the last slice ended."""
+        listed = self.table.listed("payout_of", worker_id, after=after, limit=limit, newest_first=True)
+        ids = _ids(listed)
+        found = self.payouts(ids)
+        return PayoutSlice([found[one] for one in ids if one in found], listed.next_after)
+
+    def payable(self, *, until_ms: int, after: str | None, limit: int) -> tuple[list[str], str | None]:
+        """Payouts that no run has taken, oldest first, requested up to `until_ms`; and where the next ones stand."""
+        before = keys.index_bound("payable", until_ms + 1)
+        listed = self.table.listed("payable", before=before, after=after, limit=limit)
+        return _ids(listed), listed.next_after
+
+    def unresolved(self, *, until_ms: int, limit: int) -> list[str]:
+        """Payouts in runs without an outcome, untouched since `until_ms`, longest untouched first."""
+        before = keys.index_bound("unresolved", until_ms + 1)
+        return _ids(self.table.listed("unresolved", before=before, limit=limit))
+
+    def run(self, run_id: str) -> Run | None:
+        """The run, or None; consistent."""
+        item = self.table.get(run_ref(run_id))
+        return None if item is None else run_from(item)
+
+    def members(self, run_id: str, first: int, last: int) -> list[Payout]:
+        """The payouts that are members `first` to `last` of a run, in order; consistent."""
+        rows = []
+        after: str | None = None
+        while True:
+            run = self.table.slice(
+                "run_member",
+                run_id,
+                first=keys.sort_key("run_member", first),
+                last=keys.sort_key("run_member", last),
+                after=after,
+            )
+            rows += run.items
+            after = run.next_after
+            if after is None:
+                break
+        ids = [str(row["payout_id"]) for row in rows]
+        found = self.payouts(ids)
+        return [found[one] for one in ids]
+
+
+def _ids(listed: Slice) -> list[str]:
+    return [keys.parts_of_item("payout", item)[0] for item in listed.items]

@@ -1,0 +1,103 @@
+"""What the features say they have reserved, for the books audit to hold against the ledger.
+
+The ledger knows nothing of batches and payouts, and they know nothing of the audit: here the one is told of the others.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from smallpeck.kernel.ids import content_hash
+from smallpeck.ledger.audit import Claim
+from smallpeck.ledger.audit_service import Group
+from smallpeck.payouts.model import PayoutState
+from smallpeck.table import keys
+from smallpeck.table.client import Table
+from smallpeck.tasks.model import BatchState, batch_ref
+
+# In these states a payout's amount has left the worker's balance and has not left, or come back from, the rail.
+UNSETTLED = frozenset(PayoutState) - {PayoutState.SETTLED, PayoutState.RELEASED}
+
+
+@dataclass
+class EscrowClaims:
+    """Published work: the price of every answer that is not approved yet. Elsewhere a batch has nothing set aside."""
+
+    batches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    answers: dict[str, int] = field(default_factory=dict)
+
+    def see(self, item: Mapping[str, Any]) -> None:
+        """A batch, or a counter of its approved answers."""
+        if _is(item, "batch"):
+            names = ("batch_id", "state", "currency", "price_micros", "max_answers", "task_count")
+            self.batches[item["batch_id"]] = {name: item.get(name, 0) for name in names}
+        elif _is(item, "progress"):
+            batch_id = keys.parts_of_item("progress", item)[0]
+            self.answers[batch_id] = self.answers.get(batch_id, 0) + item.get("answers", 0)
+
+    def claims(self) -> Sequence[Claim]:
+        """One claim for each batch."""
+        return [_escrow_claim(batch, self.answers.get(batch_id, 0)) for batch_id, batch in self.batches.items()]
+
+    def again(self, table: Table, group: Group) -> Claim | None:
+        """The claim of one batch; None where the group is no batch's."""
+        kind, _, batch_id = group[0].partition(":")
+        if kind != "escrow":
+            return None
+        batch = table.get(batch_ref(batch_id))
+        if batch is None:
+            return Claim(*group, (0,), "no such batch")
+        return _escrow_claim(batch, sum(item.get("answers", 0) for item in table.every("progress", batch_id)))
+
+
+@dataclass
+class PayoutClaims:
+    """Payouts that are reserved or on their way, by rail and currency."""
+
+    open: dict[Group, dict[str, int]] = field(default_factory=dict)
+
+    def see(self, item: Mapping[str, Any]) -> None:
+        """A payout."""
+        if _is(item, "payout") and PayoutState(item["state"]) in UNSETTLED:
+            group = f"rail:{item['rail']}:clearing", item["currency"]
+            self.open.setdefault(group, {})[item["payout_id"]] = item["amount_micros"]
+
+    def claims(self) -> Sequence[Claim]:
+        """One claim for each rail and currency with payouts on their way."""
+        return [
+            Claim(*group, (sum(amounts.values()),), content_hash(amounts)) for group, amounts in self.open.items()
+        ]
+
+    def again(self, table: Table, group: Group) -> Claim | None:
+        """None: it takes a scan to see every payout."""
+        del table, group
+        return None
+
+
+def claimants() -> Sequence[EscrowClaims | PayoutClaims]:
+    """New claimants for one scan of the platform table."""
+    return (EscrowClaims(), PayoutClaims())
+
+
+def _escrow_claim(batch: Mapping[str, Any], answers: int) -> Claim:
+    unpaid = (batch["max_answers"] * batch["task_count"] - answers) * batch["price_micros"]
+    allowed: Iterable[int]
+    match BatchState(batch["state"]):
+        case BatchState.ACTIVE:
+            allowed = (unpaid,)
+        case BatchState.CLOSING:
+            # The refund is a transaction of its own; the state follows after it.
+            allowed = (unpaid, 0)
+        case _:
+            allowed = (0,)
+    basis = content_hash([batch["state"], unpaid])
+    return Claim(f"escrow:{batch['batch_id']}", batch["currency"], tuple(allowed), basis)
+
+
+def _is(item: Mapping[str, Any], entity: str) -> bool:
+    kind = keys.ENTITIES[entity]
+    return bool(
+        item[keys.PARTITION_KEY].startswith(kind.pk.partition("{")[0])
+        and item[keys.SORT_KEY].startswith(kind.sk.partition("{")[0])
+        and len(item[keys.SORT_KEY].split("#")) == len(kind.sk.split("#"))
+    )

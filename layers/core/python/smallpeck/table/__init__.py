@@ -1,0 +1,1 @@
+"""DynamoDB: every key on one screen, the client, and the atomic write."""

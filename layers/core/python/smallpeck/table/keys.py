@@ -1,0 +1,190 @@
+"""Every DynamoDB key.
+
+Four tables: `platform` (state and balances), `ledger` (entries and statement rows, append-only), `people` (personal
+data under each person's own key) and `keys` (those keys, wrapped). Each has a partition key `pk` and a sort key `sk`.
+`platform` has two sparse indexes, projecting keys only: `owner` (whose things, newest last) and `queue` (what waits).
+
+    item            table     pk                        sk                               read by
+    account         platform  ACCOUNT#{account}         BALANCE                          ledger, payouts
+    audit           platform  AUDIT#{audit}             AUDIT                            operators
+    batch           platform  BATCH#{batch}             BATCH                            tasks
+    import          platform  BATCH#{batch}             IMPORT                           tasks (import report)
+    import_part     platform  BATCH#{batch}             IMPORT#{part:06d}                tasks (import report)
+    input           platform  INPUTS#{batch}#{shard}    TASK#{position:08d}              tasks (pages, results)
+    member          platform  WORKER#{worker}           MEMBER#{batch}                   tasks (open pages of a worker)
+    page            platform  PAGE#{page}               PAGE                             tasks
+    payout          platform  PAYOUT#{payout}           PAYOUT                           payouts
+    progress        platform  BATCH#{batch}             PROGRESS#{shard:02d}             tasks (progress, finishing)
+    requester       platform  REQUESTER#{requester}     PROFILE                          people
+    run             platform  RUN#{run}                 RUN                              payouts
+    run_member      platform  RUN#{run}                 MEMBER#{number:06d}              payouts (frozen membership)
+    task            platform  TASKS#{batch}#{shard}     TASK#{position:08d}              tasks (seats, votes, result)
+    tickets         platform  TICKETS#{batch}#{shard}   TICKETS                          tasks (dispatch)
+    worker          platform  WORKER#{worker}           PROFILE                          people
+    entry           ledger    ENTRY#{entry}             ENTRY                            ledger, audit
+    statement_row   ledger    STATEMENT#{account}       {seq:012d}                       ledger (statements)
+    person          people    PERSON#{person}           DESTINATION                      people (payout destination)
+    person_key      keys      PERSON#{person}           KEY                              people (wrapped data key)
+
+    index entry     index     pk                        sk                               lists
+    batch_of        owner     BATCHES#{requester}       {created_at_ms:015d}#{batch}     a requester's batches
+    page_of         owner     PAGES#{worker}            {leased_at_ms:015d}#{page}       a worker's pages
+    payout_of       owner     PAYOUTS#{worker}          {requested_at_ms:015d}#{payout}  a worker's payouts
+    open            queue     OPEN                      {deadline_ms:015d}#{batch}       batches that are offered or closing
+    want            queue     WANT#{batch}#{shard}      {rank:08d}                       tasks with a free seat
+    lease           queue     LEASE#{batch}#{shard}     {expires_at_ms:015d}#{page}      leased pages
+    submitted       queue     SUBMITTED#{shard}         {accepted_at_ms:015d}#{page}     pages not yet decided
+    payable         queue     PAYABLE                   {requested_at_ms:015d}#{payout}  payouts no run has taken
+    unresolved      queue     UNRESOLVED                {since_ms:015d}#{payout}         payouts whose outcome is unknown
+
+A part never contains `#`; accounts contain `:` between their words.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from string import Formatter
+
+from smallpeck.kernel.writes import Ref
+
+PARTITION_KEY = "pk"
+SORT_KEY = "sk"
+TABLES = ("platform", "ledger", "people", "keys")
+INDEXES = ("owner", "queue")
+
+
+@dataclass(frozen=True)
+class Entity:
+    """Where one kind of item lives, the templates of its keys, and who reads it."""
+
+    table: str
+    pk: str
+    sk: str
+    read_by: str
+
+
+@dataclass(frozen=True)
+class IndexEntry:
+    """One use of a sparse index: the index, the templates of its keys, and what the entries list."""
+
+    index: str
+    pk: str
+    sk: str
+    lists: str
+
+
+ENTITIES: Mapping[str, Entity] = {
+    "account": Entity("platform", "ACCOUNT#{account}", "BALANCE", "ledger, payouts"),
+    "audit": Entity("platform", "AUDIT#{audit}", "AUDIT", "operators"),
+    "batch": Entity("platform", "BATCH#{batch}", "BATCH", "tasks"),
+    "import": Entity("platform", "BATCH#{batch}", "IMPORT", "tasks (import report)"),
+    "import_part": Entity("platform", "BATCH#{batch}", "IMPORT#{part:06d}", "tasks (import report)"),
+    "input": Entity("platform", "INPUTS#{batch}#{shard}", "TASK#{position:08d}", "tasks (pages, results)"),
+    "member": Entity("platform", "WORKER#{worker}", "MEMBER#{batch}", "tasks (open pages of a worker)"),
+    "page": Entity("platform", "PAGE#{page}", "PAGE", "tasks"),
+    "payout": Entity("platform", "PAYOUT#{payout}", "PAYOUT", "payouts"),
+    "progress": Entity("platform", "BATCH#{batch}", "PROGRESS#{shard:02d}", "tasks (progress, finishing)"),
+    "requester": Entity("platform", "REQUESTER#{requester}", "PROFILE", "people"),
+    "run": Entity("platform", "RUN#{run}", "RUN", "payouts"),
+    "run_member": Entity("platform", "RUN#{run}", "MEMBER#{number:06d}", "payouts (frozen membership)"),
+    "task": Entity("platform", "TASKS#{batch}#{shard}", "TASK#{position:08d}", "tasks (seats, votes, result)"),
+    "tickets": Entity("platform", "TICKETS#{batch}#{shard}", "TICKETS", "tasks (dispatch)"),
+    "worker": Entity("platform", "WORKER#{worker}", "PROFILE", "people"),
+    "entry": Entity("ledger", "ENTRY#{entry}", "ENTRY", "ledger, audit"),
+    "statement_row": Entity("ledger", "STATEMENT#{account}", "{seq:012d}", "ledger (statements)"),
+    "person": Entity("people", "PERSON#{person}", "DESTINATION", "people (payout destination)"),
+    "person_key": Entity("keys", "PERSON#{person}", "KEY", "people (wrapped data key)"),
+}
+
+INDEX_ENTRIES: Mapping[str, IndexEntry] = {
+    "batch_of": IndexEntry("owner", "BATCHES#{requester}", "{created_at_ms:015d}#{batch}", "a requester's batches"),
+    "page_of": IndexEntry("owner", "PAGES#{worker}", "{leased_at_ms:015d}#{page}", "a worker's pages"),
+    "payout_of": IndexEntry("owner", "PAYOUTS#{worker}", "{requested_at_ms:015d}#{payout}", "a worker's payouts"),
+    "open": IndexEntry("queue", "OPEN", "{deadline_ms:015d}#{batch}", "batches that are offered or closing"),
+    "want": IndexEntry("queue", "WANT#{batch}#{shard}", "{rank:08d}", "tasks with a free seat"),
+    "lease": IndexEntry("queue", "LEASE#{batch}#{shard}", "{expires_at_ms:015d}#{page}", "leased pages"),
+    "submitted": IndexEntry("queue", "SUBMITTED#{shard}", "{accepted_at_ms:015d}#{page}", "pages not yet decided"),
+    "payable": IndexEntry("queue", "PAYABLE", "{requested_at_ms:015d}#{payout}", "payouts no run has taken"),
+    "unresolved": IndexEntry("queue", "UNRESOLVED", "{since_ms:015d}#{payout}", "payouts whose outcome is unknown"),
+}
+
+
+def key_of(item: Ref) -> tuple[str, dict[str, str]]:
+    """(table, primary key) of an item."""
+    entity = ENTITIES[item.entity]
+    pk, sk = _fill((entity.pk, entity.sk), item.parts)
+    return entity.table, {PARTITION_KEY: pk, SORT_KEY: sk}
+
+
+def partition_of(entity: str, *parts: str | int) -> tuple[str, str]:
+    """(table, partition key) of the partition that holds items of `entity`; `parts` are those of the partition key."""
+    return ENTITIES[entity].table, _fill((ENTITIES[entity].pk,), parts)[0]
+
+
+def sort_prefix(entity: str) -> str:
+    """What the sort keys of `entity` begin with: all before the first part that varies."""
+    return ENTITIES[entity].sk.partition("{")[0]
+
+
+def sort_key(entity: str, *parts: str | int) -> str:
+    """The sort key of an item of `entity` from the parts that stand in it."""
+    return _fill((ENTITIES[entity].sk,), parts)[0]
+
+
+def index_names(entry: str) -> tuple[str, str, str]:
+    """(index, its partition key attribute, its sort key attribute) for one use of an index."""
+    index = INDEX_ENTRIES[entry].index
+    return index, f"{index}_pk", f"{index}_sk"
+
+
+def index_key(entry: str, parts: tuple[str | int, ...]) -> dict[str, str]:
+    """The index attributes of an item for one use of an index."""
+    use = INDEX_ENTRIES[entry]
+    _, pk_name, sk_name = index_names(entry)
+    pk, sk = _fill((use.pk, use.sk), parts)
+    return {pk_name: pk, sk_name: sk}
+
+
+def index_partition(entry: str, *parts: str | int) -> str:
+    """The partition key of one use of an index."""
+    return _fill((INDEX_ENTRIES[entry].pk,), parts)[0]
+
+
+def index_bound(entry: str, *parts: str | int) -> str:
+    """The beginning of a sort key of one use of an index: its template filled as far as `parts` go."""
+    filled = ""
+    for text, name, form, _ in Formatter().parse(INDEX_ENTRIES[entry].sk):
+        filled += text
+        if name is None or not parts:
+            break
+        filled += format(parts[0], form or "")
+        parts = parts[1:]
+    return filled
+
+
+def parts_of(template: str, key: str) -> list[str]:
+    """The parts inside a key that was made from `template`: what `#` separates and is not fixed text."""
+    return [word for form, word in zip(template.split("#"), key.split("#"), strict=True) if "{" in form]
+
+
+def parts_of_item(entity: str, key: Mapping[str, str]) -> list[str]:
+    """The key parts of an item of `entity`, from its primary key."""
+    kind = ENTITIES[entity]
+    return parts_of(kind.pk, key[PARTITION_KEY]) + parts_of(kind.sk, key[SORT_KEY])
+
+
+def _fill(templates: tuple[str, ...], parts: tuple[str | int, ...]) -> list[str]:
+    remaining = list(parts)
+    filled = []
+    for template in templates:
+        text = ""
+        for literal, name, form, _ in Formatter().parse(template):
+            text += literal
+            if name is not None:
+                part = remaining.pop(0)
+                if isinstance(part, str) and (not part or "#" in part):
+                    raise ValueError(f"{name} cannot stand in a key")
+                text += format(part, form or "")
+        filled.append(text)
+    if remaining:
+        raise ValueError(f"{len(remaining)} key parts too many for {templates}")
+    return filled

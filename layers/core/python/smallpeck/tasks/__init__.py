@@ -1,0 +1,1 @@
+"""Batches, import, dispatch, assignments, submissions, results."""

@@ -1,0 +1,179 @@
+"""A requester's batch from draft to its end, as use cases."""
+
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from smallpeck.kernel.errors import Invalid, Problem
+from smallpeck.kernel.ids import derived_id
+from smallpeck.kernel.writes import Change, Create, Equals, UnitOfWork, Write, WriteConflict
+from smallpeck.ledger.accounts import MAX_ESCROW_SHARDS, escrow, requester_available
+from smallpeck.ledger.posting import Entry, EntryKind, Posting
+from smallpeck.ledger.service import Books, post
+from smallpeck.tasks.model import (
+    MAX_PAGE_BYTES,
+    Batch,
+    BatchNotFound,
+    BatchState,
+    WrongBatchState,
+    batch_ref,
+    escrow_shards_for,
+)
+
+_ENDED = (BatchState.CLOSED, BatchState.CANCELLED)
+
+
+class IdempotencyMismatch(Invalid):
+    """The Idempotency-Key was used before, with another request."""
+
+    code = "idempotency_mismatch"
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key was used for another request")
+
+
+class BatchReads(Protocol):
+    """What the use cases of a batch read."""
+
+    def batch(self, batch_id: str) -> Batch | None: ...
+
+
+class StartFinish(Protocol):
+    """Starts the workflow that finishes a batch; starting it again is the same start."""
+
+    def __call__(self, batch_id: str, /) -> None: ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the settlement rounds of a batch have counted: approved answers and closed tasks."""
+
+    answers: int
+    closed: int
+
+
+def batch_id_of(requester_id: str, idempotency_key: str) -> str:
+    """The id of the batch that a requester creates under an idempotency key."""
+    return derived_id("b", requester_id, "batch", idempotency_key)
+
+
+def own_batch(batch: Batch | None, requester_id: str) -> Batch:
+    """The batch, if it is this requester's; BatchNotFound otherwise."""
+    if batch is None or batch.requester_id != requester_id:
+        raise BatchNotFound
+    return batch
+
+
+def create_batch(*, batch: Batch, reads: BatchReads, unit: UnitOfWork) -> Batch:
+    """Stores a draft; the same request under the same key gives the batch as it is now."""
+    create = Create(
+        batch_ref(batch.batch_id),
+        {
+            **{name: value for name, value in batch.__dict__.items() if value is not None},
+            "countries": sorted(batch.countries),
+            "languages": sorted(batch.languages),
+        },
+        index={"batch_of": (batch.requester_id, batch.created_at_ms, batch.batch_id)},
+    )
+    try:
+        unit.commit([create])
+        return batch
+    except WriteConflict:
+        known = own_batch(reads.batch(batch.batch_id), batch.requester_id)
+        if known.request_hash != batch.request_hash:
+            raise IdempotencyMismatch from None
+        return known
+
+
+def publish(*, batch: Batch, now_ms: int, reads: BatchReads, books: Books, unit: UnitOfWork) -> Batch:
+    """Pays for all answers of a batch and offers it to workers, or changes nothing.
+
+    The price of every answer of every task moves from the requester to the batch's escrow in one entry. Publishing
+    twice is the same as once. Raises WrongBatchState, Invalid and InsufficientFunds.
+    """
+    if batch.state in (BatchState.ACTIVE, BatchState.CLOSING, *_ENDED):
+        return batch
+    if batch.state is not BatchState.READY:
+        raise WrongBatchState(f"this batch is {batch.state}; it can be published when its import is done")
+    _check_publishable(batch, now_ms)
+    shards = escrow_shards_for(batch, MAX_ESCROW_SHARDS)
+    base, more = divmod(batch.answers_paid_for, shards)
+    entry = Entry(
+        entry_id=f"{batch.batch_id}/escrow",
+        kind=EntryKind.ESCROW,
+        currency=batch.currency,
+        reference=batch.batch_id,
+        postings=tuple(
+            Posting(
+                requester_available(batch.requester_id),
+                escrow(batch.batch_id, shard),
+                (base + (shard < more)) * batch.price_micros,
+            )
+            for shard in range(shards)
+        ),
+        at_ms=now_ms,
+    )
+    activate = Change(
+        batch_ref(batch.batch_id),
+        set={"state": BatchState.ACTIVE, "escrow_shards": shards},
+        when=(Equals("state", BatchState.READY), Equals("task_count", batch.task_count)),
+        index={"open": (batch.deadline_ms, batch.batch_id)},
+    )
+    post(entry=entry, alongside=[activate], books=books, unit=unit)
+    return own_batch(reads.batch(batch.batch_id), batch.requester_id)
+
+
+def finish(
+    *, batch: Batch, final: BatchState, reads: BatchReads, unit: UnitOfWork, start_finish: StartFinish
+) -> Batch:
+    """Ends a batch: at once where it was never published, else through the workflow that waits for open work.
+
+    `final` is CLOSED or CANCELLED; the first request decides. Doing it again is the same as once.
+    """
+    if batch.state in _ENDED:
+        return batch
+    if batch.state is BatchState.IMPORTING:
+        raise WrongBatchState("a file of this batch is being imported; try again when that is done")
+    if batch.state in (BatchState.DRAFT, BatchState.READY):
+        if final is not BatchState.CANCELLED:
+            raise WrongBatchState(f"this batch is {batch.state}; cancel it instead")
+        unit.commit(
+            [Change(batch_ref(batch.batch_id), set={"state": final}, when=(Equals("state", batch.state),))]
+        )
+    else:
+        if batch.state is BatchState.ACTIVE:
+            with suppress(WriteConflict):  # somebody else began it, which is what was asked for
+                unit.commit([begin_closing(batch, final)])
+        start_finish(batch.batch_id)
+    return own_batch(reads.batch(batch.batch_id), batch.requester_id)
+
+
+def begin_closing(batch: Batch, final: BatchState) -> Write:
+    """An active batch offers no more work."""
+    return Change(
+        batch_ref(batch.batch_id),
+        set={"state": BatchState.CLOSING, "final": final},
+        when=(Equals("state", BatchState.ACTIVE),),
+    )
+
+
+def editable(batch: Batch, states: Collection[BatchState]) -> Batch:
+    """The batch, if it is in one of `states`; WrongBatchState otherwise."""
+    if batch.state not in states:
+        raise WrongBatchState(f"this batch is {batch.state}")
+    return batch
+
+
+def _check_publishable(batch: Batch, now_ms: int) -> None:
+    problems = []
+    if batch.task_count == 0:
+        problems.append(Problem("", "the batch has no task"))
+    if batch.deadline_ms <= now_ms:
+        problems.append(Problem("/deadline", "the deadline has passed"))
+    if batch.page_bytes > MAX_PAGE_BYTES:
+        problems.append(
+            Problem("/page_size", f"a page of this batch could weigh {batch.page_bytes} of {MAX_PAGE_BYTES} bytes")
+        )
+    if problems:
+        raise Invalid("this batch cannot be published", problems=problems)

@@ -1,0 +1,170 @@
+"""The end of a batch: recount, refund, publish. Every step can be made again."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from smallpeck.kernel.errors import Conflict
+from smallpeck.kernel.writes import Change, Equals, Present, UnitOfWork, WriteConflict
+from smallpeck.ledger.accounts import escrow, requester_available
+from smallpeck.ledger.posting import Entry, EntryKind, Posting
+from smallpeck.ledger.service import Books, post
+from smallpeck.tasks.batches import Progress, begin_closing
+from smallpeck.tasks.grading import Consensus, result_fields, result_of
+from smallpeck.tasks.model import Batch, BatchNotFound, BatchState, Task, TaskStatus, batch_ref, task_ref
+from smallpeck.tasks.pages import Page
+from smallpeck.tasks.seats import release_due
+
+WAIT_SECONDS_MIN = 2
+WAIT_SECONDS_MAX = 60
+CLOSED_BY_FINISH = "finish"
+
+
+class NotReady(Conflict):
+    """Leases are open or pages undecided: the batch cannot be settled yet."""
+
+    code = "batch_not_ready"
+
+
+class FinishReads(Protocol):
+    """What finishing reads."""
+
+    def batch(self, batch_id: str) -> Batch | None: ...
+    def progress(self, batch_id: str) -> Progress: ...
+    def page(self, page_id: str) -> Page | None: ...
+    def task(self, batch: Batch, ordinal: int) -> Task | None: ...
+    def tasks(self, batch: Batch, ordinals: Sequence[int]) -> dict[int, Task]: ...
+    def every_task(self, batch: Batch, shard: int) -> Iterator[Task]: ...
+
+
+@dataclass(frozen=True)
+class Recount:
+    """What stands between a closing batch and its end. `undecided` are votes whose page is not settled."""
+
+    open_leases: int
+    undecided: int
+    wait_seconds: int
+
+    @property
+    def ready(self) -> bool:
+        """Whether everything accepted is decided and no seat is held."""
+        return self.open_leases == 0 and self.undecided == 0
+
+
+def is_done(batch: Batch, progress: Progress) -> bool:
+    """Whether an active batch wants no more answers, as its settlement rounds have counted."""
+    return batch.state is BatchState.ACTIVE and progress.closed >= batch.task_count
+
+
+def begin(*, batch_id: str, final: BatchState, reads: FinishReads, unit: UnitOfWork) -> Batch:
+    """The batch offers no more work. It may be closing, or ended, already."""
+    batch = _batch(batch_id, reads)
+    if batch.state is BatchState.ACTIVE:
+        with suppress(WriteConflict):  # begun by somebody else; the state is read again below
+            unit.commit([begin_closing(batch, final)])
+        batch = _batch(batch_id, reads)
+    return batch
+
+
+def recount(
+    *, batch_id: str, now_ms: int, reads: FinishReads, unit: UnitOfWork, consensus: Consensus
+) -> Recount:
+    """Counts every task by partition, opens seats whose lease has run out, and closes tasks that nobody holds.
+
+    A task that closes here has the result of the answers it got, if any.
+    """
+    batch = _batch(batch_id, reads)
+    held = votes = 0
+    next_expiry_ms: int | None = None
+    for shard in range(batch.shards):
+        for task in reads.every_task(batch, shard):
+            holders = 0
+            for holder in task.holders.values():
+                if holder.expires_at_ms <= now_ms:
+                    release_due(page_id=holder.page_id, batch=batch, now_ms=now_ms, reads=reads, unit=unit)
+                else:
+                    next_expiry_ms = min(holder.expires_at_ms, next_expiry_ms or holder.expires_at_ms)
+                holders += 1
+            held += holders
+            votes += len(task.votes)
+            if not holders and task.status is TaskStatus.OPEN and batch.state is BatchState.CLOSING:
+                _close(batch, task, unit, consensus)
+    undecided = votes - reads.progress(batch_id).answers
+    until_expiry = WAIT_SECONDS_MIN if next_expiry_ms is None else (next_expiry_ms - now_ms) // 1000 + 1
+    return Recount(held, undecided, max(WAIT_SECONDS_MIN, min(until_expiry, WAIT_SECONDS_MAX)))
+
+
+def refund(*, batch_id: str, now_ms: int, reads: FinishReads, books: Books, unit: UnitOfWork) -> int:
+    """Gives back what the batch did not spend, in one entry; returns it in micros (0 where nothing is left)."""
+    batch = _batch(batch_id, reads)
+    entry_id = f"{batch_id}/refund"
+    if batch.state is not BatchState.CLOSING or books.input_hash(entry_id) is not None:
+        return 0
+    shards = [escrow(batch_id, shard) for shard in range(batch.escrow_shards)]
+    balances = books.balances(shards, batch.currency)
+    spent = reads.progress(batch_id).answers * batch.price_micros
+    left = {shard: balances[shard].balance_micros for shard in shards if balances[shard].balance_micros}
+    if sum(left.values()) != batch.cost_micros - spent:
+        raise NotReady("the batch's escrow and its approved answers do not add up yet")
+    if left:
+        entry = Entry(
+            entry_id,
+            EntryKind.REFUND,
+            batch.currency,
+            batch_id,
+            tuple(Posting(shard, requester_available(batch.requester_id), micros) for shard, micros in left.items()),
+            now_ms,
+        )
+        post(entry=entry, alongside=[], books=books, unit=unit)
+    return sum(left.values())
+
+
+def end(*, batch_id: str, now_ms: int, reads: FinishReads, unit: UnitOfWork) -> Batch:
+    """The batch is closed or cancelled; nothing about it changes any more."""
+    batch = _batch(batch_id, reads)
+    if batch.state is BatchState.CLOSING:
+        unit.commit(
+            [
+                Change(
+                    batch_ref(batch_id),
+                    set={"state": batch.final or BatchState.CLOSED, "closed_at_ms": now_ms},
+                    when=(Present(), Equals("state", BatchState.CLOSING)),
+                    index={"open": None},
+                )
+            ]
+        )
+    return _batch(batch_id, reads)
+
+
+def _batch(batch_id: str, reads: FinishReads) -> Batch:
+    batch = reads.batch(batch_id)
+    if batch is None:
+        raise BatchNotFound
+    return batch
+
+
+def _close(batch: Batch, task: Task, unit: UnitOfWork, consensus: Consensus) -> None:
+    answers = [vote.answer for vote in task.votes.values()]
+    decision = consensus(
+        task_id=task.task_id, answers=answers, min_answers=batch.min_answers, max_answers=batch.max_answers
+    )
+    close = Change(
+        task_ref(batch, task.ordinal),
+        set={
+            "status": TaskStatus.CLOSED,
+            "closed_by": CLOSED_BY_FINISH,
+            "result": result_fields(result_of(decision)),
+        },
+        add={"version": 1},
+        when=(
+            Equals("version", task.version),
+            Equals("status", TaskStatus.OPEN),
+            Equals("seats_taken", task.seats_taken),
+        ),
+        index={"want": None},
+    )
+    try:
+        unit.commit([close])
+    except WriteConflict:
+        return  # a last claim or vote came in; the next recount sees it

@@ -1,0 +1,246 @@
+"""Batches and tasks: their states, and every decision about them as a pure function of state, fact and time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from smallpeck.kernel.errors import Conflict, NotFound
+from smallpeck.kernel.writes import Ref, ref
+
+MAX_PAGE_SIZE = 50
+MAX_OPEN_PAGES = 2
+MAX_ANSWER_BYTES = 4_096
+MAX_PAGE_BYTES = 240_000
+MAX_ANSWERS_PER_TASK = 100
+MAX_SHARDS = 16
+TASKS_PER_SHARD = 2_000
+
+
+class BatchState(StrEnum):
+    """draft -> importing -> ready -> active -> closing -> closed | cancelled."""
+
+    DRAFT = "draft"
+    """Described, without tasks."""
+    IMPORTING = "importing"
+    """A file is being read; a file that cannot be read puts the batch back to draft."""
+    READY = "ready"
+    """Tasks stand; nothing is paid or offered yet."""
+    ACTIVE = "active"
+    """Paid for and offered to workers."""
+    CLOSING = "closing"
+    """Offers no more work; waits for open leases and undecided pages."""
+    CLOSED = "closed"
+    """Results are published and what was not spent is refunded."""
+    CANCELLED = "cancelled"
+    """Stopped by the requester; what was answered before is paid and published."""
+
+
+class Review(StrEnum):
+    """Who decides on answers, and when."""
+
+    INSTANT = "instant"
+    """Approved as soon as validation has passed; final."""
+
+
+class BatchNotFound(NotFound):
+    """There is no such batch, or it is another requester's."""
+
+    code = "batch_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("there is no such batch")
+
+
+class BatchClosed(Conflict):
+    """The batch offers no work (any more)."""
+
+    code = "batch_not_active"
+
+
+class WrongBatchState(Conflict):
+    """The batch is not in a state in which this can be done."""
+
+    code = "wrong_batch_state"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a requester publishes. `task_schema` and `answer_schema` are JSON Schema 2020-12 as JSON text.
+
+    A task closes with `max_answers` answers, or from `min_answers` on as soon as its result cannot change.
+    `price_micros` = `reward_micros` + `fee_micros`, for each answer.
+    """
+
+    batch_id: str
+    requester_id: str
+    title: str
+    instructions: str
+    kind: str
+    currency: str
+    price_micros: int
+    reward_micros: int
+    fee_micros: int
+    min_answers: int
+    max_answers: int
+    page_size: int
+    lease_seconds: int
+    task_schema: str
+    answer_schema: str
+    named: bool
+    countries: frozenset[str]
+    languages: frozenset[str]
+    deadline_ms: int
+    created_at_ms: int
+    request_hash: str
+    review: Review = Review.INSTANT
+    state: BatchState = BatchState.DRAFT
+    task_count: int = 0
+    shards: int = 1
+    escrow_shards: int = 1
+    largest_input_bytes: int = 0
+    final: BatchState | None = None
+    closed_at_ms: int | None = None
+
+    @property
+    def answers_paid_for(self) -> int:
+        """How many answers the escrow of the whole batch pays."""
+        return self.task_count * self.max_answers
+
+    @property
+    def cost_micros(self) -> int:
+        """What publishing takes from the requester."""
+        return self.answers_paid_for * self.price_micros
+
+    @property
+    def page_bytes(self) -> int:
+        """The most that one page can weigh: its inputs and the answers to them."""
+        return self.page_size * (self.largest_input_bytes + MAX_ANSWER_BYTES)
+
+    def place(self, ordinal: int) -> tuple[int, int]:
+        """(shard, position) of a task."""
+        return ordinal % self.shards, ordinal // self.shards
+
+    def shard_size(self, shard: int) -> int:
+        """How many tasks stand in a shard."""
+        return (self.task_count - shard + self.shards - 1) // self.shards
+
+
+def shards_for(task_count: int) -> int:
+    """Over how many partitions the tasks of a batch are spread."""
+    return min(MAX_SHARDS, max(1, task_count // TASKS_PER_SHARD + 1))
+
+
+def escrow_shards_for(batch: Batch, most: int) -> int:
+    """Over how many accounts the escrow is spread: enough for busy batches, few enough to hold twenty pages each."""
+    return min(most, max(1, batch.answers_paid_for // (20 * batch.page_size)))
+
+
+@dataclass(frozen=True)
+class WorkerFacts:
+    """What decides whether a worker may do a batch."""
+
+    worker_id: str
+    country: str | None = None
+    languages: frozenset[str] = frozenset()
+
+
+def may_do(worker: WorkerFacts, batch: Batch) -> bool:
+    """Whether the batch's requirements let this worker in. Nobody works for themselves."""
+    return (
+        worker.worker_id != batch.requester_id
+        and (not batch.countries or worker.country in batch.countries)
+        and (not batch.languages or bool(batch.languages & worker.languages))
+    )
+
+
+class TaskStatus(StrEnum):
+    """Whether a task takes answers."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who sits on a seat without having answered: the page that leased it, and until when."""
+
+    page_id: str
+    expires_at_ms: int
+
+
+@dataclass(frozen=True)
+class Vote:
+    """One worker's answer to a task, as canonical JSON text, and the page it came with."""
+
+    page_id: str
+    answer: str
+    accepted_at_ms: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a task's answers amount to. `answer` is canonical JSON text; None where nobody answered."""
+
+    answer: str | None
+    confidence_ppm: int
+    tied: bool
+
+
+@dataclass(frozen=True)
+class Task:
+    """The state of one unit of work: the only authority on its seats. `version` counts votes and closings."""
+
+    batch_id: str
+    task_id: str
+    ordinal: int
+    status: TaskStatus = TaskStatus.OPEN
+    seats_taken: int = 0
+    version: int = 0
+    holders: Mapping[str, Holder] = field(default_factory=dict)
+    votes: Mapping[str, Vote] = field(default_factory=dict)
+    refused_by: frozenset[str] = frozenset()
+    result: Result | None = None
+    closed_by: str | None = None
+
+    def offers_seat_to(self, worker_id: str, max_answers: int) -> bool:
+        """Whether this worker may take a seat: one is free, and they neither hold one, nor answered, nor refused."""
+        return (
+            self.status is TaskStatus.OPEN
+            and self.seats_taken < max_answers
+            and worker_id not in self.holders
+            and worker_id not in self.votes
+            and worker_id not in self.refused_by
+        )
+
+    def held_by(self, page_id: str, worker_id: str) -> bool:
+        """Whether this page has a seat, answered or not."""
+        holder, vote = self.holders.get(worker_id), self.votes.get(worker_id)
+        return (holder is not None and holder.page_id == page_id) or (vote is not None and vote.page_id == page_id)
+
+
+def batch_ref(batch_id: str) -> Ref:
+    """The item of a batch."""
+    return ref("batch", batch_id)
+
+
+def task_ref(batch: Batch, ordinal: int) -> Ref:
+    """The item of a task's state."""
+    return ref("task", batch.batch_id, *batch.place(ordinal))
+
+
+def want_key(batch: Batch, ordinal: int) -> tuple[str | int, ...]:
+    """Where a task with a free seat stands in the index of tasks that want answers."""
+    return (batch.batch_id, *batch.place(ordinal))
+
+
+def new_task_fields(task_id: str, ordinal: int) -> dict[str, str | int | Mapping[str, str]]:
+    """The stored fields of a task that nobody has touched."""
+    return {
+        "task_id": task_id,
+        "ordinal": ordinal,
+        "status": TaskStatus.OPEN,
+        "seats_taken": 0,
+        "version": 0,
+        "holders": {},
+        "votes": {},
+    }

@@ -1,0 +1,210 @@
+"""How tasks, batches and pages are read from DynamoDB. Writes go through the unit of work."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import zip_longest
+from typing import Any
+
+from smallpeck.kernel.writes import ref
+from smallpeck.table import keys
+from smallpeck.table.client import Slice, Table
+from smallpeck.tasks.batches import Progress
+from smallpeck.tasks.dispatch import Membership
+from smallpeck.tasks.model import Batch, BatchState, Holder, Result, Review, Task, TaskStatus, Vote, batch_ref, task_ref
+from smallpeck.tasks.pages import Assignment, AssignmentState, Page, PageState, member_ref, page_ref
+
+_BATCH_FIELDS = frozenset(one.name for one in fields(Batch))
+_PAGE_FIELDS = frozenset(one.name for one in fields(Page))
+
+
+@dataclass(frozen=True)
+class TaskStore:
+    """Reads of the tasks feature; every read of an item is consistent, every list from an index is not."""
+
+    table: Table
+
+    # Batches
+
+    def batch(self, batch_id: str) -> Batch | None:
+        """The batch, or None."""
+        item = self.table.get(batch_ref(batch_id))
+        return None if item is None else batch_of(item)
+
+    def batches_of(self, requester_id: str, *, after: str | None, limit: int) -> tuple[list[Batch], str | None]:
+        """A requester's batches, newest first, and where the list goes on."""
+        listed = self.table.listed("batch_of", requester_id, after=after, limit=limit, newest_first=True)
+        return self._batches(listed, limit), listed.next_after
+
+    def open_batches(self, *, after: str | None, limit: int) -> tuple[list[Batch], str | None]:
+        """Batches that are offered or closing, those with the nearest deadline first, and where the list goes on."""
+        listed = self.table.listed("open", after=after, limit=limit)
+        return self._batches(listed, limit), listed.next_after
+
+    def progress(self, batch_id: str) -> Progress:
+        """What the settlement rounds of a batch have counted so far."""
+        counts = list(self.table.every("progress", batch_id))
+        return Progress(
+            answers=sum(item.get("answers", 0) for item in counts), closed=sum(item.get("closed", 0) for item in counts)
+        )
+
+    def _batches(self, listed: Slice, limit: int) -> list[Batch]:
+        refs = [batch_ref(keys.parts_of_item("batch", item)[0]) for item in listed.items[:limit]]
+        found = self.table.get_many(refs)
+        return [batch_of(found[one]) for one in refs if one in found]
+
+    # Tasks
+
+    def tasks(self, batch: Batch, ordinals: Sequence[int]) -> dict[int, Task]:
+        """The tasks that exist, by ordinal."""
+        found = self.table.get_many([task_ref(batch, ordinal) for ordinal in ordinals])
+        return {task.ordinal: task for task in (task_of(batch.batch_id, item) for item in found.values())}
+
+    def task(self, batch: Batch, ordinal: int) -> Task | None:
+        """One task."""
+        item = self.table.get(task_ref(batch, ordinal))
+        return None if item is None else task_of(batch.batch_id, item)
+
+    def tasks_between(self, batch: Batch, shard: int, first: int, last: int) -> list[Task]:
+        """The tasks of a run of positions (both included) in one shard."""
+        run = self.table.slice(
+            "task",
+            batch.batch_id,
+            shard,
+            first=keys.sort_key("task", first),
+            last=keys.sort_key("task", last),
+        )
+        return [task_of(batch.batch_id, item) for item in run.items]
+
+    def every_task(self, batch: Batch, shard: int) -> Iterator[Task]:
+        """All tasks of a shard by position."""
+        return (task_of(batch.batch_id, item) for item in self.table.every("task", batch.batch_id, shard))
+
+    def every_task_with_input(self, batch: Batch) -> Iterator[tuple[Task, dict[str, Any]]]:
+        """All tasks of a batch by ordinal, each with its `input` item."""
+        shards = [
+            zip(
+                self.every_task(batch, shard), self.table.every("input", batch.batch_id, shard), strict=True
+            )
+            for shard in range(batch.shards)
+        ]
+        return (pair for round_ in zip_longest(*shards) for pair in round_ if pair is not None)
+
+    def inputs(self, batch: Batch, ordinals: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """The `input` items (task_id, row_id, line, input as JSON text) of tasks, by ordinal."""
+        refs = {ref("input", batch.batch_id, *batch.place(ordinal)): ordinal for ordinal in ordinals}
+        found = self.table.get_many(list(refs), consistent=False)
+        missing = [one for one in refs if one not in found]
+        if missing:
+            found |= self.table.get_many(missing)
+        return {refs[one]: item for one, item in found.items()}
+
+    def listed_tasks(self, batch: Batch, *, after: int | None, limit: int) -> tuple[list[Task], int | None]:
+        """Tasks by ordinal from after one ordinal on, and after which one the list goes on."""
+        first = 0 if after is None else after + 1
+        ordinals = range(first, min(first + limit, batch.task_count))
+        found = self.tasks(batch, ordinals)
+        tasks = [found[ordinal] for ordinal in ordinals if ordinal in found]
+        return tasks, ordinals[-1] if ordinals and ordinals[-1] + 1 < batch.task_count else None
+
+    # Dispatch
+
+    def take_tickets(self, batch_id: str, shard: int, count: int) -> int:
+        """Takes `count` tickets of a shard and returns the number of the first."""
+        return self.table.increment(ref("tickets", batch_id, shard), "next", count) - count
+
+    def wanted(self, batch: Batch, shard: int, *, first: int, before: int, limit: int) -> list[int]:
+        """Ordinals of tasks that seem to have a free seat, among positions first <= p < before."""
+        listed = self.table.listed(
+            "want",
+            batch.batch_id,
+            shard,
+            first=keys.index_bound("want", first),
+            before=keys.index_bound("want", before),
+            limit=limit,
+        )
+        return [
+            int(keys.parts_of_item("task", item)[2]) * batch.shards + shard
+            for item in listed.items
+            if keys.parts_of_item("task", item)[2] != f"{before:08d}"
+        ]
+
+    def due_leases(self, batch_id: str, shard: int, *, now_ms: int, limit: int) -> list[str]:
+        """Ids of pages whose lease seems to have run out, or whose seats still have to be opened."""
+        listed = self.table.listed(
+            "lease", batch_id, shard, before=keys.index_bound("lease", now_ms + 1), limit=limit
+        )
+        return [keys.parts_of_item("page", item)[0] for item in listed.items]
+
+    def membership(self, worker_id: str, batch_id: str) -> Membership:
+        """A worker's open pages in a batch."""
+        item = self.table.get(member_ref(worker_id, batch_id)) or {}
+        return Membership(open_pages=item.get("open", {}), version=item.get("version", 0))
+
+    # Pages
+
+    def page(self, page_id: str) -> Page | None:
+        """The page, or None."""
+        item = self.table.get(page_ref(page_id))
+        return None if item is None else page_of(item)
+
+    def pages_of(self, worker_id: str, *, after: str | None, limit: int) -> tuple[list[Page], str | None]:
+        """A worker's pages, newest first, and where the list goes on."""
+        listed = self.table.listed("page_of", worker_id, after=after, limit=limit, newest_first=True)
+        refs = [page_ref(keys.parts_of_item("page", item)[0]) for item in listed.items[:limit]]
+        found = self.table.get_many(refs)
+        return [page_of(found[one]) for one in refs if one in found], listed.next_after
+
+    def submitted_before(self, shard: int, *, moment_ms: int, limit: int) -> list[str]:
+        """Ids of pages that were submitted before a moment and seem not to be decided."""
+        listed = self.table.listed("submitted", shard, before=keys.index_bound("submitted", moment_ms), limit=limit)
+        return [keys.parts_of_item("page", item)[0] for item in listed.items]
+
+
+def batch_of(item: Mapping[str, Any]) -> Batch:
+    """A batch from its item."""
+    known = {name: value for name, value in item.items() if name in _BATCH_FIELDS}
+    final = known.get("final")
+    return Batch(
+        **{
+            **known,
+            "state": BatchState(known["state"]),
+            "review": Review(known["review"]),
+            "countries": frozenset(known["countries"]),
+            "languages": frozenset(known["languages"]),
+            "final": None if final is None else BatchState(final),
+        }
+    )
+
+
+def task_of(batch_id: str, item: Mapping[str, Any]) -> Task:
+    """A task from its item."""
+    result = item.get("result")
+    return Task(
+        batch_id=batch_id,
+        task_id=item["task_id"],
+        ordinal=item["ordinal"],
+        status=TaskStatus(item["status"]),
+        seats_taken=item["seats_taken"],
+        version=item["version"],
+        holders={worker: Holder(one["page_id"], one["expires_at_ms"]) for worker, one in item["holders"].items()},
+        votes={
+            worker: Vote(one["page_id"], one["answer"], one["accepted_at_ms"]) for worker, one in item["votes"].items()
+        },
+        refused_by=item.get("refused_by", frozenset()),
+        result=None if result is None else Result(result["answer"], result["confidence_ppm"], result["tied"]),
+        closed_by=item.get("closed_by"),
+    )
+
+
+def page_of(item: Mapping[str, Any]) -> Page:
+    """A page from its item."""
+    known = {name: value for name, value in item.items() if name in _PAGE_FIELDS}
+    return Page(
+        **{
+            **known,
+            "state": PageState(known["state"]),
+            "assignments": tuple(
+                Assignment(one["task_id"], one["ordinal"], AssignmentState(one["state"])) for one in known["assignments"]
+            ),
+        }
+    )
