@@ -1,20 +1,21 @@
 """A small world for tests: the platform's tables on the in-memory AWS, and use cases in a line each."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from smallpeck.consensus.plurality import decide
 from smallpeck.kernel.ids import task_id
-from smallpeck.kernel.writes import Change, Create, Equals, ref
+from smallpeck.kernel.writes import Change, Equals, ref
 from smallpeck.ledger.accounts import funding, requester_available, worker_available
 from smallpeck.ledger.posting import Balance, Entry, EntryKind, Posting
 from smallpeck.ledger.service import post
 from smallpeck.ledger.store import LedgerStore
 from smallpeck.table import keys
 from smallpeck.table.client import Table
-from smallpeck.tasks import batches, dispatch, finishing, grading, seats, submissions
+from smallpeck.table.marshal import to_item
+from smallpeck.tasks import batches, dispatch, finishing, grading, seats, submissions, sweeping
 from smallpeck.tasks.model import (
     Batch,
     BatchState,
@@ -22,7 +23,6 @@ from smallpeck.tasks.model import (
     batch_ref,
     new_task_fields,
     shards_for,
-    want_key,
 )
 from smallpeck.tasks.pages import Page
 from smallpeck.tasks.store import TaskStore
@@ -142,30 +142,28 @@ class World:
             ]
         )
         batch = self.batch(batch.batch_id)
-        for ordinal in range(task_count):
-            self.add_task(batch, ordinal)
+        self.aws.dynamodb.seed("platform", self._task_items(batch))
         return batch
 
-    def add_task(self, batch: Batch, ordinal: int) -> None:
-        identifier = task_id(ordinal, str(ordinal).encode(), batch.batch_id)
-        place = batch.place(ordinal)
-        self.table.put_all(
-            [
-                (
-                    ref("input", batch.batch_id, *place),
-                    {"task_id": identifier, "row_id": str(ordinal), "line": ordinal + 2, "input": '{"n":1}'},
-                )
-            ]
-        )
-        self.table.commit(
-            [
-                Create(
-                    ref("task", batch.batch_id, *place),
-                    new_task_fields(identifier, ordinal),
-                    index={"want": want_key(batch, ordinal)},
-                )
-            ]
-        )
+    def _task_items(self, batch: Batch) -> Iterator[dict[str, Any]]:
+        for ordinal in range(batch.task_count):
+            identifier = task_id(ordinal, str(ordinal).encode(), batch.batch_id)
+            place = batch.place(ordinal)
+            yield to_item(
+                {
+                    **keys.key_of(ref("input", batch.batch_id, *place))[1],
+                    "task_id": identifier,
+                    "row_id": str(ordinal),
+                    "line": ordinal + 2,
+                    "input": '{"n":1}',
+                }
+            )
+            yield to_item(
+                {
+                    **keys.key_of(ref("task", batch.batch_id, *place))[1],
+                    **new_task_fields(identifier, ordinal),
+                }
+            )
 
     def active(self, task_count: int, **facts: Any) -> Batch:
         """A published batch, paid for to the micro."""
@@ -247,14 +245,18 @@ class World:
         finishing.begin(batch_id=batch_id, final=final, reads=self.tasks, unit=self.table)
         while not self.recount(batch_id).ready:
             self.aws.clock.advance(60)
-        finishing.refund(
-            batch_id=batch_id, now_ms=self.now_ms, reads=self.tasks, books=self.books, unit=self.table
-        )
+        finishing.refund(batch_id=batch_id, now_ms=self.now_ms, reads=self.tasks, books=self.books, unit=self.table)
         return finishing.end(batch_id=batch_id, now_ms=self.now_ms, reads=self.tasks, unit=self.table)
 
     def recount(self, batch_id: str = "b1") -> finishing.Recount:
         return finishing.recount(
             batch_id=batch_id, now_ms=self.now_ms, reads=self.tasks, unit=self.table, consensus=decide
+        )
+
+    def sweep(self) -> None:
+        sweeping.nudge_forgotten(now_ms=self.now_ms, reads=self.tasks, nudge=self.nudged.append)
+        sweeping.look_after_batches(
+            now_ms=self.now_ms, reads=self.tasks, unit=self.table, start_finish=self.told_to_finish.append
         )
 
     def earned(self, worker: str, currency: str = "USD") -> int:

@@ -20,7 +20,10 @@ _PRINT_BITS = (1 << 128) - 1
 
 @dataclass(frozen=True)
 class StoredEntry:
-    """An entry as it lies in the ledger table. `key_id` is the id in its key; postings are (source, destination, micros)."""
+    """An entry as it lies in the ledger table. `key_id` is the id in its key.
+
+    `postings` are (source, destination, micros).
+    """
 
     key_id: str
     entry_id: str
@@ -33,7 +36,7 @@ class StoredEntry:
 
 @dataclass(frozen=True)
 class StoredRow:
-    """A statement row as it lies in the ledger table; `name` ("<account>:<currency>") and `key_seq` are from its key."""
+    """A statement row as it lies in the ledger table; `name` (account and currency) and `key_seq` are from its key."""
 
     name: str
     key_seq: int
@@ -259,9 +262,7 @@ def account_class(name: str) -> str:
     return first if first in ("requester", "escrow", "worker") else path
 
 
-def totals(
-    sums: Mapping[str, AccountSums], balances: Mapping[str, StoredBalance]
-) -> dict[str, dict[str, int]]:
+def totals(sums: Mapping[str, AccountSums], balances: Mapping[str, StoredBalance]) -> dict[str, dict[str, int]]:
     """What stands in each class of accounts, by currency."""
     found: dict[str, dict[str, int]] = {}
     for name in sorted(sums.keys() | balances.keys()):

@@ -7,14 +7,15 @@ is real. What changed is looked at again, up to `MAX_PASSES` times, and after th
 wrong nor proven right. Entries and rows never change, so what is wrong with one of them needs no second look.
 """
 
+import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from smallpeck.kernel.clock import Clock
 from smallpeck.kernel.errors import NotFound
-from smallpeck.kernel.ids import derived_id
+from smallpeck.kernel.ids import canonical_json, derived_id
 from smallpeck.kernel.writes import Change, Create, Equals, Path, Ref, UnitOfWork, Value, WriteConflict, ref
 from smallpeck.ledger.accounts import MAX_ESCROW_SHARDS, escrow
 from smallpeck.ledger.audit import (
@@ -163,16 +164,28 @@ def get_audit(*, audit_id: str, audits: Audits) -> Audit:
     return audit
 
 
-def end_audit(*, audit_id: str, state: AuditState, report: str | None, unit: UnitOfWork) -> bool:
-    """Records how an audit ended; the first end counts. `report` is JSON text."""
-    changes: dict[Path, Value] = {"state": state}
-    if report is not None:
-        changes["report"] = report
-    try:
-        unit.commit([Change(audit_ref(audit_id), set=changes, when=(Equals("state", AuditState.RUNNING),))])
-    except WriteConflict:
-        return False
-    return True
+def run_audit(*, audit_id: str, reader: BooksReader, audits: Audits, unit: UnitOfWork, clock: Clock) -> AuditReport:
+    """The report of an audit: made and recorded now, or made before. An audit that failed may be run again."""
+    audit = get_audit(audit_id=audit_id, audits=audits)
+    if audit.report is not None:
+        return audit.report
+    report = audit_books(reader=reader, clock=clock)
+    if _end(audit, AuditState.FINISHED, unit, report=canonical_json(asdict(report))):
+        return report
+    return get_audit(audit_id=audit_id, audits=audits).report or report
+
+
+def fail_audit(*, audit_id: str, audits: Audits, unit: UnitOfWork) -> None:
+    """Records that no report came of an audit; one that has a report stays finished."""
+    audit = get_audit(audit_id=audit_id, audits=audits)
+    if audit.state is AuditState.RUNNING:
+        _end(audit, AuditState.FAILED, unit)
+
+
+def report_of(text: str) -> AuditReport:
+    """A report from the text that is stored."""
+    fields = json.loads(text)
+    return AuditReport(**{**fields, "differences": tuple(Difference(**one) for one in fields["differences"])})
 
 
 def audit_ref(audit_id: str) -> Ref:
@@ -262,9 +275,7 @@ class _Look:
             before = after
         self.in_motion += 1
 
-    def _at_clearing(
-        self, groups: list[Group], sums: Mapping[str, AccountSums], claims: Mapping[Group, Claim]
-    ) -> None:
+    def _at_clearing(self, groups: list[Group], sums: Mapping[str, AccountSums], claims: Mapping[Group, Claim]) -> None:
         for attempt in range(MAX_PASSES):
             if not groups:
                 return
@@ -282,6 +293,16 @@ class _Look:
             self.anything_moved |= bool(groups)
             claims = now
         self.in_motion += len(groups)
+
+
+def _end(audit: Audit, state: AuditState, unit: UnitOfWork, **changes: Value) -> bool:
+    fields: dict[Path, Value] = {"state": state}
+    fields.update(changes)
+    try:
+        unit.commit([Change(audit_ref(audit.audit_id), set=fields, when=(Equals("state", audit.state),))])
+    except WriteConflict:
+        return False
+    return True
 
 
 def _fold(reader: BooksReader, only: Collection[str] | None = None) -> Sums:

@@ -1,14 +1,12 @@
 """How the books audit reads DynamoDB: whole tables by segment, and single items again."""
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from smallpeck.kernel.ids import canonical_json
 from smallpeck.kernel.writes import ref
-from smallpeck.ledger.audit import Claim, Difference, LedgerItem, StoredBalance, StoredEntry, StoredRow, UnreadableItem
-from smallpeck.ledger.audit_service import SEGMENTS, Audit, AuditReport, AuditState, Group, PlatformFacts, audit_ref
+from smallpeck.ledger.audit import Claim, LedgerItem, StoredBalance, StoredEntry, StoredRow, UnreadableItem
+from smallpeck.ledger.audit_service import SEGMENTS, Audit, AuditState, Group, PlatformFacts, audit_ref, report_of
 from smallpeck.table import keys
 from smallpeck.table.client import Table
 
@@ -83,17 +81,8 @@ class AuditStore:
             state=AuditState(item["state"]),
             requested_by=item["requested_by"],
             requested_at_ms=item["requested_at_ms"],
-            report=None if report is None else _report(json.loads(report)),
+            report=None if report is None else report_of(report),
         )
-
-
-def report_text(report: AuditReport) -> str:
-    """A report as it is stored."""
-    return canonical_json(asdict(report))
-
-
-def _report(fields: dict[str, Any]) -> AuditReport:
-    return AuditReport(**{**fields, "differences": tuple(Difference(**one) for one in fields["differences"])})
 
 
 def _balance(item: Mapping[str, Any]) -> StoredBalance:

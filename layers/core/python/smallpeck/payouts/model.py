@@ -249,7 +249,7 @@ def create(payout: Payout) -> Create:
         payout_ref(payout.payout_id),
         {name: value for name, value in _fields(payout).items() if value is not None},
         index={
-            "payout_of": (payout.worker_id, payout.payout_id),
+            "payout_of": (payout.worker_id, payout.requested_at_ms, payout.payout_id),
             "payable": (payout.requested_at_ms, payout.payout_id),
         },
     )

@@ -18,6 +18,7 @@ from smallpeck.payouts.runs import (
     MAX_ROUNDS,
     MAX_WAIT_SECONDS,
     Destination,
+    Ending,
     MembershipOpen,
     Order,
     PayoutReads,
@@ -89,9 +90,9 @@ def freeze(*, run_id: str, ports: Ports) -> Run:
     until_ms = ports.clock.now_ms()
     after: str | None = None
     while run.state is RunState.COLLECTING:
-        room = min(FREEZE_ITEMS, MAX_MEMBERS - run.members)
+        room = MAX_MEMBERS - run.members
         if room:
-            listed, after = ports.payouts.payable(until_ms=until_ms, after=after, limit=room)
+            listed, after = ports.payouts.payable(until_ms=until_ms, after=after, limit=min(FREEZE_ITEMS, room))
             run = _take_all(run, listed[:room], ports)
         if after is None or not room:
             run = _close_membership(run, ports)
@@ -123,11 +124,11 @@ def query_earlier(*, ports: Ports) -> int:
     return len(open_)
 
 
-def end(*, run_id: str, ports: Ports) -> Run:
+def end(*, run_id: str, ports: Ports) -> Ending:
     """Counts how the members stand; with no outcome missing, compares with what the rails say they paid."""
     for _ in range(ATTEMPTS):
         run = _frozen_run(run_id, ports)
-        tally, rails = _tally(run, ports)
+        tally, rails, open_chunks = _tally(run, ports)
         state = RunState.WAITING if tally.unresolved else RunState.FINISHED
         reconciled = None if tally.unresolved else _reconciled(run, tally, rails, ports)
         after = next_run(run, state=state, tally=tally, reconciled=reconciled)
@@ -139,7 +140,7 @@ def end(*, run_id: str, ports: Ports) -> Run:
             ports.signals.alarm("PayoutFrozen", run_id)
         if reconciled is False:
             ports.signals.alarm("RailTotalsDiffer", run_id)
-        return after
+        return Ending(after, tuple(sorted(open_chunks)))
     raise Contention("the run is busy; try again")
 
 
@@ -314,17 +315,22 @@ def _order(payout: Payout) -> Order:
     )
 
 
-def _tally(run: Run, ports: Ports) -> tuple[Tally, set[str]]:
+def _tally(run: Run, ports: Ports) -> tuple[Tally, set[str], set[int]]:
     counts = dict.fromkeys(("settled", "released", "frozen", "unresolved"), 0)
     paid: dict[str, int] = {}
     rails: set[str] = set()
+    open_chunks: set[int] = set()
     for first in range(0, run.members, TALLY_ITEMS):
         for payout in ports.payouts.members(run.run_id, first, min(first + TALLY_ITEMS, run.members) - 1):
             rails.add(payout.rail)
-            counts["unresolved" if payout.state in model.UNRESOLVED else payout.state.value] += 1
+            if payout.state in model.UNRESOLVED:
+                counts["unresolved"] += 1
+                open_chunks.add((payout.number or 0) // CHUNK)
+                continue
+            counts[payout.state.value] += 1
             if payout.state is PayoutState.SETTLED:
                 paid[payout.currency] = paid.get(payout.currency, 0) + payout.sent_micros
-    return Tally(**counts, paid=paid), rails
+    return Tally(**counts, paid=paid), rails, open_chunks
 
 
 def _reconciled(run: Run, tally: Tally, rails: set[str], ports: Ports) -> bool | None:

@@ -16,7 +16,9 @@ from smallpeck.payouts.service import Payouts, RailTerms
 MAX_MEMBERS = 10_000
 CHUNK = 20
 MAX_WAIT_SECONDS = 3600
-MAX_ROUNDS = 20
+MAX_ROUNDS = 10
+CHUNKS_PER_ROUND = 200
+"""With MAX_ROUNDS this keeps a full run's history well below the 25,000 events that a workflow may have."""
 RUN_ROUTE = "POST /v1/operator/payout-runs"
 
 
@@ -74,6 +76,23 @@ class Run:
     def chunks(self) -> int:
         """How many chunks the members make."""
         return -(-self.members // CHUNK)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A run as it was counted, and the chunks with a member that has no outcome."""
+
+    run: Run
+    open_chunks: tuple[int, ...]
+
+    def again(self, round_: int) -> bool:
+        """Whether to ask once more after `round_` rounds."""
+        return bool(self.open_chunks) and round_ < self.run.waits.rounds
+
+    def to_ask(self, round_: int) -> list[int]:
+        """The chunks of round `round_`: all open ones, or where they are too many, others each time."""
+        start = round_ * CHUNKS_PER_ROUND % max(1, len(self.open_chunks))
+        return list((self.open_chunks[start:] + self.open_chunks[:start])[:CHUNKS_PER_ROUND])
 
 
 class RunNotFound(NotFound):

@@ -34,7 +34,7 @@ class PayoutStore:
         return {str(item["payout_id"]): payout_from(item) for item in found.values()}
 
     def of_worker(self, worker_id: str, *, after: str | None, limit: int) -> PayoutSlice:
-        """A worker's payouts in the order of the owner index; `after` is where the last slice ended."""
+        """A worker's payouts, newest first; `after` is where the last slice ended."""
         listed = self.table.listed("payout_of", worker_id, after=after, limit=limit, newest_first=True)
         ids = _ids(listed)
         found = self.payouts(ids)

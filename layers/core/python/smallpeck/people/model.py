@@ -14,16 +14,18 @@ KEPT_VERSIONS = 10
 """How many versions of a destination stay readable: payouts on their way name the version they were reserved for."""
 
 # ISO 3166-1 alpha-2, officially assigned.
-COUNTRIES = frozenset(
+_COUNTRIES = (
     "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ "
     "CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO "
     "FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE "
     "JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO "
     "MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW "
     "PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM "
-    "TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW".split()
+    "TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW"
 )
+COUNTRIES = frozenset(_COUNTRIES.split())
 
+_SHOWS_ITS_END = 8
 _LANGUAGE = re.compile(r"[a-z]{2,3}", re.ASCII)
 
 
@@ -102,7 +104,11 @@ class HeldDestination:
 
 
 def check_profile(
-    *, country: str | None, languages: Sequence[str], payout_threshold_micros: int | None, platform_threshold_micros: int
+    *,
+    country: str | None,
+    languages: Sequence[str],
+    payout_threshold_micros: int | None,
+    platform_threshold_micros: int,
 ) -> None:
     """Raises BadProfile, naming every field that is not allowed."""
     problems = []
@@ -140,5 +146,5 @@ def check_destination(destination: Destination) -> None:
 
 def masked(address: str) -> str:
     """What may be shown of an address: enough to recognise one's own, at most its first and two last characters."""
-    ending = address[-2:] if len(address) >= 8 else ""
+    ending = address[-2:] if len(address) >= _SHOWS_ITS_END else ""
     return f"{address[:1]}…{ending}"

@@ -1,4 +1,4 @@
-"""AES-256-GCM under a person's own key: what is sealed here can be read with that key, for that purpose, and no other."""
+"""AES-256-GCM under a person's own key: what is sealed can be read with that key, for that purpose, and no other."""
 
 import json
 from collections.abc import Callable
@@ -6,7 +6,6 @@ from collections.abc import Callable
 from smallpeck.kernel.entropy import random_bytes
 from smallpeck.kernel.errors import Unavailable
 
-KEY_BYTES = 32
 _NONCE_BYTES = 12
 
 
@@ -20,7 +19,13 @@ class Unreadable(Unavailable):
 
 
 def seal(
-    plain: bytes, *, key: bytes, person_id: str, field: str, version: int, entropy: Callable[[int], bytes] = random_bytes
+    plain: bytes,
+    *,
+    key: bytes,
+    person_id: str,
+    field: str,
+    version: int,
+    entropy: Callable[[int], bytes] = random_bytes,
 ) -> bytes:
     """Nonce and ciphertext of `plain`, bound to whose it is, what it is and which version of that."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM

@@ -97,9 +97,7 @@ def get_requester(*, requester_id: str, now_ms: int, profiles: Profiles, unit: U
         return found
     fresh = RequesterProfile(requester_id, now_ms)
     try:
-        unit.commit(
-            [Create(ref("requester", requester_id), {"requester_id": requester_id, "created_at_ms": now_ms})]
-        )
+        unit.commit([Create(ref("requester", requester_id), {"requester_id": requester_id, "created_at_ms": now_ms})])
     except WriteConflict:
         return profiles.requester(requester_id) or fresh
     return fresh

@@ -5,7 +5,7 @@ takes both: where the key's item is deleted, what it sealed is gone for good.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,8 +27,10 @@ _DESTINATION = "destination"
 class KmsApi(Protocol):
     """The operations of boto3's KMS client that are used."""
 
-    def generate_data_key(self, **arguments: Any) -> Any: ...
-    def decrypt(self, **arguments: Any) -> Any: ...
+    @property
+    def generate_data_key(self) -> Callable[..., Any]: ...
+    @property
+    def decrypt(self) -> Callable[..., Any]: ...
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,7 @@ class PersonKeys:
         found = self.find(person_id)
         if found is not None:
             return found
-        made = self.kms.generate_data_key(
-            KeyId=self.key_id, KeySpec="AES_256", EncryptionContext=_context(person_id)
-        )
+        made = self.kms.generate_data_key(KeyId=self.key_id, KeySpec="AES_256", EncryptionContext=_context(person_id))
         item: dict[str, Value] = {"wrapped": made["CiphertextBlob"], "created_at_ms": now_ms}
         try:
             self.table.commit([Create(ref("person_key", person_id), item)])
@@ -88,9 +88,7 @@ class PersonKeys:
         return bytes(made["Plaintext"])
 
     def _unwrap(self, person_id: str, wrapped: bytes) -> bytes:
-        answer = self.kms.decrypt(
-            KeyId=self.key_id, CiphertextBlob=wrapped, EncryptionContext=_context(person_id)
-        )
+        answer = self.kms.decrypt(KeyId=self.key_id, CiphertextBlob=wrapped, EncryptionContext=_context(person_id))
         return bytes(answer["Plaintext"])
 
 

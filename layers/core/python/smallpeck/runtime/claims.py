@@ -64,9 +64,7 @@ class PayoutClaims:
 
     def claims(self) -> Sequence[Claim]:
         """One claim for each rail and currency with payouts on their way."""
-        return [
-            Claim(*group, (sum(amounts.values()),), content_hash(amounts)) for group, amounts in self.open.items()
-        ]
+        return [Claim(*group, (sum(amounts.values()),), content_hash(amounts)) for group, amounts in self.open.items()]
 
     def again(self, table: Table, group: Group) -> Claim | None:
         """None: it takes a scan to see every payout."""

@@ -95,8 +95,8 @@ def content(event: Mapping[str, Any], given: Mapping[str, str]) -> Content | Non
 def body(given: Content | None, model: type[BaseModel] | None) -> Any:
     """The body as its model; None where the route has none and none was sent."""
     if given is None:
-        if model is None:
-            return None
+        if model is None or model is NoBody:
+            return None if model is None else NoBody()
         raise NoBodyGiven("this needs a body")
     try:
         read = (model or NoBody).model_validate_json(given.text)

@@ -50,6 +50,12 @@ def _whole(text: object) -> object:
     return int(text) if isinstance(text, str) and _DIGITS.fullmatch(text) else text if isinstance(text, int) else None
 
 
+def _known_currency(code: str) -> str:
+    if code not in money.MINOR_UNIT_DECIMALS:
+        raise ValueError("unknown currency")
+    return code
+
+
 def _real_moment(text: str) -> str:
     try:
         from_rfc3339(text)
@@ -68,7 +74,9 @@ AmountText: TypeAlias = Annotated[
     ),
 ]
 CurrencyText: TypeAlias = Annotated[
-    str, Field(pattern=r"^[A-Z]{3}$", description="An ISO 4217 code.", examples=["USD"])
+    str,
+    Field(pattern=r"^[A-Z]{3}$", description="An ISO 4217 code.", examples=["USD"]),
+    AfterValidator(_known_currency),
 ]
 IdText: TypeAlias = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,79}$", max_length=80, description="An opaque id.")
@@ -84,9 +92,7 @@ MomentText: TypeAlias = Annotated[
     ),
     AfterValidator(_real_moment),
 ]
-LimitQuery: TypeAlias = Annotated[
-    int, Field(ge=1, le=100, description="How many at most."), BeforeValidator(_whole, json_schema_input_type=int)
-]
+LimitQuery: TypeAlias = Annotated[int, Field(ge=1, le=100, description="How many at most."), BeforeValidator(_whole)]
 CursorQuery: TypeAlias = Annotated[
     str, Field(min_length=1, max_length=MAX_LENGTH, description="`next_cursor` of the run before.")
 ]

@@ -72,8 +72,9 @@ class Table:
                 fields = from_item(item)
                 found[by_key[fields["pk"], fields["sk"]]] = fields
             unread = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+            progress = len(unread) < len(wanted[:_BATCH_GET_ITEMS])
             wanted = unread + wanted[_BATCH_GET_ITEMS:]
-            attempt = self._pause_before_retry(attempt) if unread else 0
+            attempt = self._pause_before_retry(0 if progress else attempt) if unread else 0
         return found
 
     def increment(self, item: Ref, field: str, by: int) -> int:
@@ -106,11 +107,11 @@ class Table:
         earlier slice ended.
         """
         table, pk = keys.partition_of(entity, *partition)
-        prefix = keys.sort_prefix(entity)
+        lowest, highest = keys.sort_range(entity)
         return self._query(
             table=table,
             pk=pk,
-            bounds=(first if first is not None else prefix or " ", last if last is not None else prefix + "\uffff"),
+            bounds=(first if first is not None else lowest, last if last is not None else highest),
             after=after,
             limit=limit,
             consistent=consistent,
@@ -139,7 +140,7 @@ class Table:
     ) -> Slice:
         """One run of an index: items hold keys only, eventually consistent. `before` is excluded, `first` is not."""
         index, pk_name, sk_name = keys.index_names(entry)
-        return self._query(
+        run = self._query(
             table="platform",
             pk=keys.index_partition(entry, *partition),
             bounds=(first if first is not None else " ", before if before is not None else "\uffff"),
@@ -149,6 +150,7 @@ class Table:
             newest_first=newest_first,
             index=(index, pk_name, sk_name),
         )
+        return Slice([item for item in run.items if item[sk_name] != before], run.next_after)
 
     def segment(self, table: str, segment: int, segments: int) -> Iterator[dict[str, Any]]:
         """All items of one of `segments` equal parts of a whole table."""
@@ -175,8 +177,9 @@ class Table:
                 batch.setdefault(table, []).append(request)
             answer = self.api.batch_write_item(RequestItems=batch)
             unwritten = [(table, one) for table, some in answer.get("UnprocessedItems", {}).items() for one in some]
+            progress = len(unwritten) < len(requests[:_BATCH_WRITE_ITEMS])
             requests = unwritten + requests[_BATCH_WRITE_ITEMS:]
-            attempt = self._pause_before_retry(attempt) if unwritten else 0
+            attempt = self._pause_before_retry(0 if progress else attempt) if unwritten else 0
 
     def commit(self, writes: Sequence[Write], /) -> None:
         """All of `writes` or none (`smallpeck.kernel.writes.UnitOfWork`)."""
@@ -247,6 +250,9 @@ class Table:
         low, high = bounds
         if after is not None:
             low, high = (low, after) if newest_first else (after, high)
+        if low > high:
+            # BETWEEN refuses bounds in the wrong order; nothing lies between them.
+            return Slice([], None)
         arguments: dict[str, Any] = {
             "TableName": self.names[table],
             "KeyConditionExpression": "#pk = :pk AND #sk BETWEEN :low AND :high",

@@ -120,9 +120,10 @@ def partition_of(entity: str, *parts: str | int) -> tuple[str, str]:
     return ENTITIES[entity].table, _fill((ENTITIES[entity].pk,), parts)[0]
 
 
-def sort_prefix(entity: str) -> str:
-    """What the sort keys of `entity` begin with: all before the first part that varies."""
-    return ENTITIES[entity].sk.partition("{")[0]
+def sort_range(entity: str) -> tuple[str, str]:
+    """The bounds (both included) of the sort keys of `entity` in its partition."""
+    prefix, varies, _ = ENTITIES[entity].sk.partition("{")
+    return prefix or " ", prefix + "\uffff" if varies else prefix
 
 
 def sort_key(entity: str, *parts: str | int) -> str:
@@ -180,6 +181,8 @@ def _fill(templates: tuple[str, ...], parts: tuple[str | int, ...]) -> list[str]
         for literal, name, form, _ in Formatter().parse(template):
             text += literal
             if name is not None:
+                if not remaining:
+                    raise ValueError(f"{name} is missing")
                 part = remaining.pop(0)
                 if isinstance(part, str) and (not part or "#" in part):
                     raise ValueError(f"{name} cannot stand in a key")

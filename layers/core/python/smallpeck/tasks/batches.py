@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from smallpeck.kernel.errors import Invalid, Problem
+from smallpeck.kernel.errors import Conflict, Invalid, Problem
 from smallpeck.kernel.ids import derived_id
 from smallpeck.kernel.writes import Change, Create, Equals, UnitOfWork, Write, WriteConflict
 from smallpeck.ledger.accounts import MAX_ESCROW_SHARDS, escrow, requester_available
@@ -31,6 +31,12 @@ class IdempotencyMismatch(Invalid):
 
     def __init__(self) -> None:
         super().__init__("this Idempotency-Key was used for another request")
+
+
+class NoResults(Conflict):
+    """The batch has not ended, so its results are not published."""
+
+    code = "no_results_yet"
 
 
 class BatchReads(Protocol):
@@ -124,9 +130,7 @@ def publish(*, batch: Batch, now_ms: int, reads: BatchReads, books: Books, unit:
     return own_batch(reads.batch(batch.batch_id), batch.requester_id)
 
 
-def finish(
-    *, batch: Batch, final: BatchState, reads: BatchReads, unit: UnitOfWork, start_finish: StartFinish
-) -> Batch:
+def finish(*, batch: Batch, final: BatchState, reads: BatchReads, unit: UnitOfWork, start_finish: StartFinish) -> Batch:
     """Ends a batch: at once where it was never published, else through the workflow that waits for open work.
 
     `final` is CLOSED or CANCELLED; the first request decides. Doing it again is the same as once.
@@ -138,9 +142,7 @@ def finish(
     if batch.state in (BatchState.DRAFT, BatchState.READY):
         if final is not BatchState.CANCELLED:
             raise WrongBatchState(f"this batch is {batch.state}; cancel it instead")
-        unit.commit(
-            [Change(batch_ref(batch.batch_id), set={"state": final}, when=(Equals("state", batch.state),))]
-        )
+        unit.commit([Change(batch_ref(batch.batch_id), set={"state": final}, when=(Equals("state", batch.state),))])
     else:
         if batch.state is BatchState.ACTIVE:
             with suppress(WriteConflict):  # somebody else began it, which is what was asked for
@@ -156,6 +158,13 @@ def begin_closing(batch: Batch, final: BatchState) -> Write:
         set={"state": BatchState.CLOSING, "final": final},
         when=(Equals("state", BatchState.ACTIVE),),
     )
+
+
+def with_results(batch: Batch) -> Batch:
+    """The batch, if its results are published; NoResults otherwise."""
+    if batch.closed_at_ms is None:
+        raise NoResults("the results are published when the batch has ended")
+    return batch
 
 
 def editable(batch: Batch, states: Collection[BatchState]) -> Batch:

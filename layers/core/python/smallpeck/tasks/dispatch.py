@@ -1,16 +1,11 @@
-"""Dispatch: which tasks a worker gets next, and the lease of a page of them.
+"""Leasing a page. What `suggesting` comes up with are only suggestions: the task item decides who gets a seat."""
 
-Candidates are only suggestions: first from tickets (each hands out a different run of positions, so that workers who
-ask at the same moment look at different tasks), then from the index of tasks with a free seat, then from leases that
-have run out. The task item alone decides who gets a seat.
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from smallpeck.kernel.errors import Conflict, Forbidden, InProgress, Invalid, Problem
-from smallpeck.kernel.ids import content_hash, derived_id, ordinal_of_task, spread
+from smallpeck.kernel.ids import content_hash, derived_id, ordinal_of_task
 from smallpeck.kernel.writes import (
     Absent,
     Below,
@@ -36,12 +31,11 @@ from smallpeck.tasks.model import (
     task_ref,
 )
 from smallpeck.tasks.pages import Assignment, Page, PageState, assignment_fields, member_ref, page_ref
-from smallpeck.tasks.seats import leave, release_due
+from smallpeck.tasks.seats import leave, want
+from smallpeck.tasks.suggesting import SuggestingReads, suggest
 
 LEASING_SECONDS_MAX = 15  # longer than a request lives: an older page in `leasing` was left behind by a crash
 CLAIM_ROUNDS = 4
-WANTED_LOOKED_AT = 4  # times the page size: tasks that the worker cannot do may stand before those they can
-DUE_LEASES_AT_ONCE = 5
 RETRY_AFTER_SECONDS = 10
 
 
@@ -71,17 +65,10 @@ class Membership:
     version: int
 
 
-class DispatchReads(Protocol):
+class DispatchReads(SuggestingReads, Protocol):
     """What leasing reads."""
 
-    def page(self, page_id: str) -> Page | None: ...
     def membership(self, worker_id: str, batch_id: str) -> Membership: ...
-    def take_tickets(self, batch_id: str, shard: int, count: int) -> int: ...
-    def tasks(self, batch: Batch, ordinals: Sequence[int]) -> dict[int, Task]: ...
-    def task(self, batch: Batch, ordinal: int) -> Task | None: ...
-    def tasks_between(self, batch: Batch, shard: int, first: int, last: int) -> list[Task]: ...
-    def wanted(self, batch: Batch, shard: int, *, first: int, before: int, limit: int) -> list[int]: ...
-    def due_leases(self, batch_id: str, shard: int, *, now_ms: int, limit: int) -> list[str]: ...
 
 
 @dataclass(frozen=True)
@@ -89,6 +76,16 @@ class NothingToDo:
     """No task of the batch has a seat for this worker now."""
 
     retry_after_seconds: int = RETRY_AFTER_SECONDS
+
+
+def is_offered(batch: Batch, now_ms: int) -> bool:
+    """Whether the batch hands out work."""
+    return batch.state is BatchState.ACTIVE and now_ms < batch.deadline_ms
+
+
+def is_visible(batch: Batch) -> bool:
+    """Whether workers may know of the batch: it is, or was, published."""
+    return batch.state in (BatchState.ACTIVE, BatchState.CLOSING, BatchState.CLOSED, BatchState.CANCELLED)
 
 
 def page_id_of(worker_id: str, idempotency_key: str) -> str:
@@ -120,9 +117,21 @@ def lease_page(
         return _again(known, batch, now_ms, reads, unit)
     _check_offered(worker, batch, now_ms)
     ordinals = _named_ordinals(batch, named_tasks)
+    membership = _with_room(reads.membership(worker.worker_id, batch.batch_id), now_ms)
     page = None
     for attempt in range(CLAIM_ROUNDS):
-        found = _candidates(worker, batch, f"{page_id}:{attempt}", ordinals, now_ms, reads, unit)
+        if ordinals is None:
+            found = suggest(
+                worker_id=worker.worker_id,
+                batch=batch,
+                seed=f"{page_id}:{attempt}",
+                now_ms=now_ms,
+                reads=reads,
+                unit=unit,
+            )
+        else:
+            tasks = reads.tasks(batch, ordinals)
+            found = [tasks[n] for n in ordinals if n in tasks and tasks[n].offers_seat_to(worker.worker_id, batch)]
         if not found:
             break
         page = Page(
@@ -135,7 +144,10 @@ def lease_page(
             expires_at_ms=now_ms + batch.lease_seconds * 1000,
             request_hash=request_hash,
         )
-        _open(page, batch, attempt, now_ms, reads, unit)
+        if attempt:
+            unit.commit([_look_elsewhere(page, batch)])
+        else:
+            _open(page, batch, membership, found, unit)
         leased = _claim(page=page, batch=batch, reads=reads, unit=unit, seen={task.ordinal: task for task in found})
         if leased is not None:
             return leased
@@ -146,9 +158,7 @@ def lease_page(
     return NothingToDo()
 
 
-def _again(
-    known: Page, batch: Batch, now_ms: int, reads: DispatchReads, unit: UnitOfWork
-) -> Page | NothingToDo:
+def _again(known: Page, batch: Batch, now_ms: int, reads: DispatchReads, unit: UnitOfWork) -> Page | NothingToDo:
     """The page of a key that was used before; finishes what a crash left half done."""
     if known.state is PageState.VOID:
         return NothingToDo()
@@ -163,7 +173,7 @@ def _again(
 
 
 def _check_offered(worker: WorkerFacts, batch: Batch, now_ms: int) -> None:
-    if batch.state is not BatchState.ACTIVE or batch.deadline_ms <= now_ms:
+    if not is_offered(batch, now_ms):
         raise BatchClosed("this batch offers no work")
     if not may_do(worker, batch):
         raise NotEligible("this batch is for other workers")
@@ -184,95 +194,8 @@ def _named_ordinals(batch: Batch, named_tasks: Sequence[str] | None) -> list[int
     return [ordinal for ordinal in ordinals if ordinal is not None]
 
 
-def _candidates(
-    worker: WorkerFacts,
-    batch: Batch,
-    seed: str,
-    named: Sequence[int] | None,
-    now_ms: int,
-    reads: DispatchReads,
-    unit: UnitOfWork,
-) -> list[Task]:
-    """Up to a page of tasks that seem to have a seat for the worker."""
-    if named is not None:
-        found = reads.tasks(batch, named)
-        return [found[n] for n in named if n in found and found[n].offers_seat_to(worker.worker_id, batch.max_answers)]
-    chosen: dict[int, Task] = {}
-    for task in _suggestions(worker, batch, seed, now_ms, reads, unit):
-        if task.offers_seat_to(worker.worker_id, batch.max_answers):
-            chosen[task.ordinal] = task
-            if len(chosen) == batch.page_size:
-                break
-    return list(chosen.values())
-
-
-def _suggestions(
-    worker: WorkerFacts, batch: Batch, seed: str, now_ms: int, reads: DispatchReads, unit: UnitOfWork
-) -> Iterator[Task]:
-    start = spread(batch.shards, worker.worker_id, seed)
-    shards = [(start + offset) % batch.shards for offset in range(batch.shards)]
-    for shard in shards:
-        yield from _by_ticket(batch, shard, reads)
-    for shard in shards:
-        yield from _by_want(batch, shard, spread(batch.shard_size(shard), worker.worker_id, seed, "start"), reads, unit)
-    for shard in shards:
-        for page_id in reads.due_leases(batch.batch_id, shard, now_ms=now_ms, limit=DUE_LEASES_AT_ONCE):
-            opened = release_due(page_id=page_id, batch=batch, now_ms=now_ms, reads=reads, unit=unit)
-            yield from reads.tasks(batch, opened).values()
-
-
-def _by_ticket(batch: Batch, shard: int, reads: DispatchReads) -> Iterator[Task]:
-    """Tasks by ticket, one run of positions a ticket, until the shard's first rounds are handed out."""
-    size = batch.shard_size(shard)
-    rounds_end = size * batch.min_answers
-    while size:
-        first = reads.take_tickets(batch.batch_id, shard, batch.page_size)
-        if first >= rounds_end:
-            return
-        position = first % size
-        last = min(position + batch.page_size, size, position + rounds_end - first) - 1
-        yield from reads.tasks_between(batch, shard, position, last)
-        wrapped = batch.page_size - (last - position + 1)
-        if wrapped > 0 and first + batch.page_size <= rounds_end:
-            yield from reads.tasks_between(batch, shard, 0, min(wrapped, position) - 1) if position else ()
-
-
-def _by_want(batch: Batch, shard: int, start: int, reads: DispatchReads, unit: UnitOfWork) -> Iterator[Task]:
-    """Tasks from the index of free seats, from a place of the worker's own on and then round."""
-    size = batch.shard_size(shard)
-    limit = WANTED_LOOKED_AT * batch.page_size
-    for first, before in ((start, size), (0, start)):
-        ordinals = reads.wanted(batch, shard, first=first, before=before, limit=limit) if first < before else []
-        for task in reads.tasks(batch, ordinals).values() if ordinals else ():
-            if task.seats_taken >= batch.max_answers or task.status is TaskStatus.CLOSED:
-                _take_off_want(batch, task, unit)
-            yield task
-
-
-def _take_off_want(batch: Batch, task: Task, unit: UnitOfWork) -> None:
-    """Drops a full task from the index; claims that filled it side by side may have left it there."""
-    unchanged = (Equals("seats_taken", task.seats_taken), Equals("status", task.status))
-    try:
-        unit.commit([Change(task_ref(batch, task.ordinal), when=unchanged, index={"want": None})])
-    except WriteConflict:
-        return  # a seat was opened or taken meanwhile; whoever did that has set the index
-
-
-def _open(page: Page, batch: Batch, attempt: int, now_ms: int, reads: DispatchReads, unit: UnitOfWork) -> None:
+def _open(page: Page, batch: Batch, membership: Membership, found: Sequence[Task], unit: UnitOfWork) -> None:
     """Writes the page before its first claim, so that a crash leaves no seat that nothing leads to."""
-    lease = (batch.batch_id, batch.place(page.home)[0], page.expires_at_ms, page.page_id)
-    if attempt:
-        unit.commit(
-            [
-                Change(
-                    page_ref(page.page_id),
-                    set={"assignments": assignment_fields(page.assignments)},
-                    when=(Equals("state", PageState.LEASING),),
-                    index={"lease": lease},
-                )
-            ]
-        )
-        return
     create = Create(
         page_ref(page.page_id),
         {
@@ -287,25 +210,46 @@ def _open(page: Page, batch: Batch, attempt: int, now_ms: int, reads: DispatchRe
             "round": 0,
             "credited_micros": 0,
         },
-        index={"lease": lease, "page_of": (page.worker_id, page.leased_at_ms, page.page_id)},
+        index={
+            "lease": _lease_key(page, batch, page.assignments[0]),
+            "page_of": (page.worker_id, page.leased_at_ms, page.page_id),
+        },
     )
     try:
-        unit.commit([create, _join(page, now_ms, reads.membership(page.worker_id, page.batch_id))])
+        unit.commit([create, _join(page, membership)])
     except WriteConflict as conflict:
-        if conflict.hit(create.ref):
-            raise InProgress("this request is being worked on", retry_after_seconds=2) from conflict
-        raise InProgress("another of your requests is being worked on", retry_after_seconds=1) from conflict
+        want(batch, found, unit)
+        raise InProgress("another of your requests is being worked on", retry_after_seconds=2) from conflict
 
 
-def _join(page: Page, now_ms: int, membership: Membership) -> Write:
-    """Counts the page among the worker's open ones. Leases that ran out do not count."""
+def _look_elsewhere(page: Page, batch: Batch) -> Write:
+    """The page names other tasks, having got none of the first."""
+    return Change(
+        page_ref(page.page_id),
+        set={"assignments": assignment_fields(page.assignments)},
+        when=(Equals("state", PageState.LEASING),),
+        index={"lease": _lease_key(page, batch, page.assignments[0])},
+    )
+
+
+def _lease_key(page: Page, batch: Batch, first: Assignment) -> tuple[str | int, ...]:
+    return (batch.batch_id, batch.place(first.ordinal)[0], page.expires_at_ms, page.page_id)
+
+
+def _with_room(membership: Membership, now_ms: int) -> Membership:
+    """The membership without pages whose lease ran out; TooManyPages where as many as may be are open."""
     still_open = {page_id: until for page_id, until in membership.open_pages.items() if until > now_ms}
     if len(still_open) >= MAX_OPEN_PAGES:
         raise TooManyPages(f"you have {len(still_open)} open pages in this batch; submit or return one first")
+    return replace(membership, open_pages=still_open)
+
+
+def _join(page: Page, membership: Membership) -> Write:
+    """Counts the page among the worker's open ones."""
     unchanged: Condition = Equals("version", membership.version) if membership.version else Absent("version")
     return Change(
         member_ref(page.worker_id, page.batch_id),
-        set={"open": {**still_open, page.page_id: page.expires_at_ms}, "version": membership.version + 1},
+        set={"open": {**membership.open_pages, page.page_id: page.expires_at_ms}, "version": membership.version + 1},
         when=(unchanged,),
     )
 
@@ -331,7 +275,7 @@ def _claim(
                 page_ref(page.page_id),
                 set={"state": PageState.LEASED, "assignments": assignment_fields(got)},
                 when=(Equals("state", PageState.LEASING),),
-                index={"lease": (batch.batch_id, batch.place(got[0].ordinal)[0], page.expires_at_ms, page.page_id)},
+                index={"lease": _lease_key(page, batch, got[0])},
             )
         ]
     )
@@ -356,7 +300,7 @@ def _void(page: Page, unit: UnitOfWork) -> None:
 def _claim_seat(page: Page, batch: Batch, task: Task, reads: DispatchReads, unit: UnitOfWork) -> bool:
     present: Task | None = task
     while present is not None and not present.held_by(page.page_id, page.worker_id):
-        if not present.offers_seat_to(page.worker_id, batch.max_answers):
+        if not present.offers_seat_to(page.worker_id, batch):
             return False
         try:
             unit.commit([claim(page, batch, present)])
@@ -369,10 +313,10 @@ def _claim_seat(page: Page, batch: Batch, task: Task, reads: DispatchReads, unit
 def claim(page: Page, batch: Batch, task: Task) -> Write:
     """The write that takes a seat of `task`, as it was read.
 
-    It holds as long as a seat is free and the worker is new to the task. Only a claim that was made to fill the last
-    seat insists on how many are taken, because it also takes the task out of the index.
+    It holds as long as a seat is free and the worker is new to the task. Only a claim after which the task asks for
+    nobody else insists on how many are taken, because it also takes the task out of the index.
     """
-    last = task.seats_taken + 1 == batch.max_answers
+    last = task.seats_taken + 1 >= batch.min_answers
     free: Condition = Equals("seats_taken", task.seats_taken) if last else Below("seats_taken", batch.max_answers)
     holder: dict[str, Value] = {"page_id": page.page_id, "expires_at_ms": page.expires_at_ms}
     return Change(

@@ -67,9 +67,7 @@ def begin(*, batch_id: str, final: BatchState, reads: FinishReads, unit: UnitOfW
     return batch
 
 
-def recount(
-    *, batch_id: str, now_ms: int, reads: FinishReads, unit: UnitOfWork, consensus: Consensus
-) -> Recount:
+def recount(*, batch_id: str, now_ms: int, reads: FinishReads, unit: UnitOfWork, consensus: Consensus) -> Recount:
     """Counts every task by partition, opens seats whose lease has run out, and closes tasks that nobody holds.
 
     A task that closes here has the result of the answers it got, if any.

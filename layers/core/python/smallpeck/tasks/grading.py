@@ -15,7 +15,7 @@ from smallpeck.kernel.writes import Change, Contention, Equals, Path, UnitOfWork
 from smallpeck.ledger.accounts import Account, escrow, platform_revenue, worker_available
 from smallpeck.ledger.posting import Balance, Entry, EntryKind, Posting
 from smallpeck.ledger.service import Books, InsufficientFunds, post
-from smallpeck.tasks.model import Batch, Result, Task, TaskStatus, Vote, task_ref
+from smallpeck.tasks.model import Batch, Result, Task, TaskStatus, Vote, task_ref, want_key
 from smallpeck.tasks.pages import Assignment, AssignmentState, Page, PageState, assignment_fields, page_ref
 from smallpeck.tasks.seats import open_seats_of
 
@@ -38,9 +38,7 @@ class SeatLost(SmallPeckError):
 class Consensus(Protocol):
     """Decides what the answers to a task amount to."""
 
-    def __call__(
-        self, *, task_id: str, answers: Collection[str], min_answers: int, max_answers: int
-    ) -> Decision: ...
+    def __call__(self, *, task_id: str, answers: Collection[str], min_answers: int, max_answers: int) -> Decision: ...
 
 
 class GradingReads(Protocol):
@@ -54,10 +52,10 @@ class GradingReads(Protocol):
 
 @dataclass(frozen=True)
 class Graded:
-    """What grading a page came to. `closed` is how many tasks its answers closed."""
+    """What grading a page came to. `may_end_batch`: its answers closed tasks, perhaps the last ones."""
 
     batch: Batch
-    closed: int
+    may_end_batch: bool
 
 
 def grade(
@@ -74,7 +72,7 @@ def grade(
     if batch is None:
         raise UnknownPage("the page's batch does not exist")
     if page.state is PageState.DECIDED:
-        return Graded(batch, 0)
+        return Graded(batch, may_end_batch=True)
     if page.state is not PageState.SUBMITTED or page.answers is None or page.accepted_at_ms is None:
         return None
     answered = [one for one in page.assignments if one.state is AssignmentState.SUBMITTED]
@@ -87,7 +85,7 @@ def grade(
         task = _vote(batch, page.worker_id, vote, tasks.get(one.ordinal), reads, unit, consensus)
         closed += task.closed_by == page.page_id
     _settle(page, batch, answered, closed, now_ms, books, unit)
-    return Graded(batch, closed)
+    return Graded(batch, may_end_batch=closed > 0)
 
 
 def _vote(
@@ -119,9 +117,7 @@ def _vote(
     raise Contention("the task is busy; try again")
 
 
-def _vote_write(
-    batch: Batch, task: Task, worker_id: str, vote: Vote, decision: Decision, *, closes: bool
-) -> Write:
+def _vote_write(batch: Batch, task: Task, worker_id: str, vote: Vote, decision: Decision, *, closes: bool) -> Write:
     fields: dict[Path, Value] = {}
     if closes:
         fields = {"status": TaskStatus.CLOSED, "closed_by": vote.page_id}
@@ -140,8 +136,18 @@ def _vote_write(
         add={"version": 1},
         remove=(("holders", worker_id),),
         when=(Equals("version", task.version), Equals(("holders", worker_id, "page_id"), vote.page_id)),
-        index={"want": None} if closes else {},
+        index=_want_after(batch, task, worker_id, closes=closes),
     )
+
+
+def _want_after(batch: Batch, task: Task, worker_id: str, *, closes: bool) -> dict[str, tuple[str | int, ...] | None]:
+    """How the index changes with a vote: a task past its first rounds asks again when nobody sits on it any more."""
+    if closes:
+        return {"want": None}
+    past_tickets = batch.min_answers <= task.seats_taken < batch.max_answers
+    if task.status is TaskStatus.OPEN and past_tickets and task.holders.keys() == {worker_id}:
+        return {"want": want_key(batch, task.ordinal)}
+    return {}
 
 
 def result_of(decision: Decision) -> Result:

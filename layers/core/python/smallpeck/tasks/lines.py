@@ -62,7 +62,7 @@ _BINARY_STARTS: Final = (
 )
 _WIDE_STARTS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 _NOT_UTF8: Final = "the file is not UTF-8; save it as CSV UTF-8"
-_LINE: Final = re.compile(r"[^\r\n]*(?:\r\n?|\n)")
+_LINE_END: Final = re.compile(r"\r\n?|\n")
 
 
 def sniffed(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
@@ -105,16 +105,17 @@ class Lines:
         fresh = True
         for text in self._texts():
             rest += text
-            end = 0
-            for match in _LINE.finditer(rest):
-                # A CR at the very end may be the first half of CRLF.
-                if match.end() == len(rest) and rest.endswith("\r"):
-                    break
+            begin = 0
+            for match in _LINE_END.finditer(rest):
                 end = match.end()
+                # A CR at the very end may be the first half of CRLF.
+                if end == len(rest) and match[0] == "\r":
+                    break
                 self.number += fresh
                 fresh = True
-                yield match[0], True
-            rest = rest[end:]
+                yield rest[begin:end], True
+                begin = end
+            rest = rest[begin:]
             if len(rest) > LONG_LINE_CHARACTERS and not rest.endswith("\r"):
                 self.number += fresh
                 fresh = False

@@ -51,6 +51,15 @@ class BatchNotFound(NotFound):
         super().__init__("there is no such batch")
 
 
+class TaskNotFound(NotFound):
+    """The batch has no such task."""
+
+    code = "task_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("there is no such task in this batch")
+
+
 class BatchClosed(Conflict):
     """The batch offers no work (any more)."""
 
@@ -188,7 +197,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Task:
-    """The state of one unit of work: the only authority on its seats. `version` counts votes and closings."""
+    """The state of one unit of work: the only authority on its seats.
+
+    `version` counts votes and closings; `wanted` says that the task stands in the index of those that want an answer.
+    """
 
     batch_id: str
     task_id: str
@@ -199,14 +211,23 @@ class Task:
     holders: Mapping[str, Holder] = field(default_factory=dict)
     votes: Mapping[str, Vote] = field(default_factory=dict)
     refused_by: frozenset[str] = frozenset()
+    wanted: bool = False
     result: Result | None = None
     closed_by: str | None = None
 
-    def offers_seat_to(self, worker_id: str, max_answers: int) -> bool:
-        """Whether this worker may take a seat: one is free, and they neither hold one, nor answered, nor refused."""
+    def asks(self, batch: Batch) -> bool:
+        """Whether the task asks for another worker.
+
+        Up to `min_answers` always; beyond that one at a time, because the answer that is being given may settle it.
+        """
+        return self.status is TaskStatus.OPEN and (
+            self.seats_taken < batch.min_answers or (self.seats_taken < batch.max_answers and not self.holders)
+        )
+
+    def offers_seat_to(self, worker_id: str, batch: Batch) -> bool:
+        """Whether this worker may take a seat: the task asks, and they neither hold one, nor answered, nor refused."""
         return (
-            self.status is TaskStatus.OPEN
-            and self.seats_taken < max_answers
+            self.asks(batch)
             and worker_id not in self.holders
             and worker_id not in self.votes
             and worker_id not in self.refused_by

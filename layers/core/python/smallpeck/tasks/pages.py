@@ -8,7 +8,6 @@ from smallpeck.kernel.errors import Conflict, NotFound
 from smallpeck.kernel.ids import content_hash
 from smallpeck.kernel.writes import Ref, ref
 
-
 SUBMITTED_SHARDS = 8
 
 

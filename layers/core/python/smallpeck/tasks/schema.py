@@ -138,9 +138,7 @@ def _is_types(value: JsonValue) -> bool:
 
 
 def _is_names(value: JsonValue) -> bool:
-    return (
-        isinstance(value, list) and all(isinstance(name, str) for name in value) and len(set(value)) == len(value)
-    )
+    return isinstance(value, list) and all(isinstance(name, str) for name in value) and len(set(value)) == len(value)
 
 
 _KEYWORDS: Final[Mapping[str, tuple[Callable[[JsonValue], bool], str]]] = {
@@ -161,9 +159,7 @@ _KEYWORDS: Final[Mapping[str, tuple[Callable[[JsonValue], bool], str]]] = {
         ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"),
         (_is_count, "must be a whole number, zero or more"),
     ),
-    **dict.fromkeys(
-        ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), (_is_number, "must be a number")
-    ),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), (_is_number, "must be a number")),
 }
 _ONE_SUBSCHEMA: Final = ("additionalProperties", "items", "not")
 _SUBSCHEMA_LISTS: Final = ("prefixItems", "anyOf", "oneOf", "allOf")

@@ -102,12 +102,38 @@ def leave(page: Page) -> Write:
     return Change(member_ref(page.worker_id, page.batch_id), add={"version": 1}, remove=(("open", page.page_id),))
 
 
+def want(batch: Batch, tasks: Iterable[Task], unit: UnitOfWork) -> int:
+    """Lists those of `tasks`, as they were read, that ask for somebody and are not listed yet; returns how many."""
+    listed = 0
+    for task in tasks:
+        if not task.asks(batch) or task.wanted:
+            continue
+        write = Change(task_ref(batch, task.ordinal), when=as_read(task), index={"want": want_key(batch, task.ordinal)})
+        try:
+            unit.commit([write])
+            listed += 1
+        except WriteConflict:
+            continue  # it was taken, voted on or closed meanwhile; whoever did that has set the index
+    return listed
+
+
+def as_read(task: Task) -> tuple[Equals, ...]:
+    """Nothing that decides whether the task asks for somebody has changed since it was read."""
+    return (
+        Equals("seats_taken", task.seats_taken),
+        Equals("status", task.status),
+        Equals("version", task.version),
+    )
+
+
 def open_seats_of(
     page: Page, batch: Batch, assignments: Iterable[Assignment], *, refused: bool, reads: SeatReads, unit: UnitOfWork
 ) -> None:
-    """Opens the page's seats on these tasks. A seat that it does not hold (any more) is left alone."""
+    """Opens the page's seats on these tasks, or lists a task whose seat it never took for others."""
     ordinals = [one.ordinal for one in assignments]
-    for ordinal, task in reads.tasks(batch, ordinals).items() if ordinals else ():
+    tasks = reads.tasks(batch, ordinals) if ordinals else {}
+    want(batch, [task for task in tasks.values() if not _holds(page, task)], unit)
+    for ordinal, task in tasks.items():
         present: Task | None = task
         while present is not None and _holds(page, present):
             try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from itertools import zip_longest
 from typing import Any
 
+from smallpeck.kernel.ids import ordinal_of_task
 from smallpeck.kernel.writes import ref
 from smallpeck.table import keys
 from smallpeck.table.client import Slice, Table
@@ -12,6 +13,7 @@ from smallpeck.tasks.batches import Progress
 from smallpeck.tasks.dispatch import Membership
 from smallpeck.tasks.model import Batch, BatchState, Holder, Result, Review, Task, TaskStatus, Vote, batch_ref, task_ref
 from smallpeck.tasks.pages import Assignment, AssignmentState, Page, PageState, member_ref, page_ref
+from smallpeck.tasks.sweeping import Tickets
 
 _BATCH_FIELDS = frozenset(one.name for one in fields(Batch))
 _PAGE_FIELDS = frozenset(one.name for one in fields(Page))
@@ -64,6 +66,12 @@ class TaskStore:
         item = self.table.get(task_ref(batch, ordinal))
         return None if item is None else task_of(batch.batch_id, item)
 
+    def task_by_id(self, batch: Batch, task_id: str) -> Task | None:
+        """The task with this id, or None where the batch has none."""
+        ordinal = ordinal_of_task(task_id)
+        task = self.task(batch, ordinal) if ordinal is not None and ordinal < batch.task_count else None
+        return task if task is not None and task.task_id == task_id else None
+
     def tasks_between(self, batch: Batch, shard: int, first: int, last: int) -> list[Task]:
         """The tasks of a run of positions (both included) in one shard."""
         run = self.table.slice(
@@ -82,9 +90,7 @@ class TaskStore:
     def every_task_with_input(self, batch: Batch) -> Iterator[tuple[Task, dict[str, Any]]]:
         """All tasks of a batch by ordinal, each with its `input` item."""
         shards = [
-            zip(
-                self.every_task(batch, shard), self.table.every("input", batch.batch_id, shard), strict=True
-            )
+            zip(self.every_task(batch, shard), self.table.every("input", batch.batch_id, shard), strict=True)
             for shard in range(batch.shards)
         ]
         return (pair for round_ in zip_longest(*shards) for pair in round_ if pair is not None)
@@ -112,6 +118,11 @@ class TaskStore:
         """Takes `count` tickets of a shard and returns the number of the first."""
         return self.table.increment(ref("tickets", batch_id, shard), "next", count) - count
 
+    def tickets(self, batch_id: str, shard: int) -> Tickets:
+        """How far the tickets of a shard are drawn."""
+        item = self.table.get(ref("tickets", batch_id, shard)) or {}
+        return Tickets(item.get("next", 0), item.get("mended_at_ms", 0))
+
     def wanted(self, batch: Batch, shard: int, *, first: int, before: int, limit: int) -> list[int]:
         """Ordinals of tasks that seem to have a free seat, among positions first <= p < before."""
         listed = self.table.listed(
@@ -130,9 +141,7 @@ class TaskStore:
 
     def due_leases(self, batch_id: str, shard: int, *, now_ms: int, limit: int) -> list[str]:
         """Ids of pages whose lease seems to have run out, or whose seats still have to be opened."""
-        listed = self.table.listed(
-            "lease", batch_id, shard, before=keys.index_bound("lease", now_ms + 1), limit=limit
-        )
+        listed = self.table.listed("lease", batch_id, shard, before=keys.index_bound("lease", now_ms + 1), limit=limit)
         return [keys.parts_of_item("page", item)[0] for item in listed.items]
 
     def membership(self, worker_id: str, batch_id: str) -> Membership:
@@ -191,6 +200,7 @@ def task_of(batch_id: str, item: Mapping[str, Any]) -> Task:
             worker: Vote(one["page_id"], one["answer"], one["accepted_at_ms"]) for worker, one in item["votes"].items()
         },
         refused_by=item.get("refused_by", frozenset()),
+        wanted="queue_pk" in item,
         result=None if result is None else Result(result["answer"], result["confidence_ppm"], result["tied"]),
         closed_by=item.get("closed_by"),
     )
@@ -204,7 +214,8 @@ def page_of(item: Mapping[str, Any]) -> Page:
             **known,
             "state": PageState(known["state"]),
             "assignments": tuple(
-                Assignment(one["task_id"], one["ordinal"], AssignmentState(one["state"])) for one in known["assignments"]
+                Assignment(one["task_id"], one["ordinal"], AssignmentState(one["state"]))
+                for one in known["assignments"]
             ),
         }
     )

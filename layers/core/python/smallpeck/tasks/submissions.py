@@ -6,7 +6,7 @@ The page item is the record; the queue is a nudge. What was accepted is decided,
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from smallpeck.kernel.errors import Invalid, Problem
+from smallpeck.kernel.errors import Invalid, NotFound, Problem
 from smallpeck.kernel.ids import canonical_json, spread
 from smallpeck.kernel.writes import AtLeast, Change, Equals, UnitOfWork, WriteConflict
 from smallpeck.tasks.model import MAX_ANSWER_BYTES, Batch
@@ -20,6 +20,12 @@ from smallpeck.tasks.pages import (
     page_ref,
 )
 from smallpeck.tasks.seats import leave, own_page, refuse_unless_open
+
+
+class NoSubmission(NotFound):
+    """The page has not been answered."""
+
+    code = "no_submission"
 
 
 class SubmissionReads(Protocol):
@@ -101,6 +107,13 @@ def submit(
     nudge(page.page_id)
     unit.commit([leave(page)])
     return accepted
+
+
+def submitted(page: Page) -> Page:
+    """The page, if answers were accepted for it; NoSubmission otherwise."""
+    if page.accepted_at_ms is None:
+        raise NoSubmission("no answers were accepted for this page")
+    return page
 
 
 def _repeated(page: Page, texts: Mapping[str, str], nudge: Nudge, unit: UnitOfWork) -> Page:

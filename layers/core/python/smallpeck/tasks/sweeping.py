@@ -1,19 +1,30 @@
 """What is looked after once a minute, so that nothing accepted waits for a message that was lost."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
-from smallpeck.kernel.writes import UnitOfWork
+from smallpeck.kernel.writes import Change, UnitOfWork, ref
 from smallpeck.tasks.batches import Progress, StartFinish
 from smallpeck.tasks.finishing import is_done
-from smallpeck.tasks.model import Batch, BatchState
+from smallpeck.tasks.model import Batch, BatchState, Task
 from smallpeck.tasks.pages import SUBMITTED_SHARDS
-from smallpeck.tasks.seats import SeatReads, release_due
+from smallpeck.tasks.seats import SeatReads, release_due, want
 from smallpeck.tasks.submissions import Nudge
 
 SUBMITTED_SECONDS_MAX = 120  # a page that waits longer is nudged again
 PAGES_AT_ONCE = 200
 LEASES_AT_ONCE = 50
+MEND_EVERY_SECONDS = 600
 BATCHES_AT_ONCE = 50
+
+
+@dataclass(frozen=True)
+class Tickets:
+    """How many tickets of a shard were drawn, and when the shard was last looked through for forgotten tasks."""
+
+    drawn: int
+    mended_at_ms: int
 
 
 class SweepReads(SeatReads, Protocol):
@@ -23,6 +34,9 @@ class SweepReads(SeatReads, Protocol):
     def open_batches(self, *, after: str | None, limit: int) -> tuple[list[Batch], str | None]: ...
     def due_leases(self, batch_id: str, shard: int, *, now_ms: int, limit: int) -> list[str]: ...
     def progress(self, batch_id: str) -> Progress: ...
+    def tickets(self, batch_id: str, shard: int) -> Tickets: ...
+    def wanted(self, batch: Batch, shard: int, *, first: int, before: int, limit: int) -> list[int]: ...
+    def every_task(self, batch: Batch, shard: int) -> Iterator[Task]: ...
 
 
 def nudge_forgotten(*, now_ms: int, reads: SweepReads, nudge: Nudge) -> int:
@@ -51,9 +65,28 @@ def look_after_batches(*, now_ms: int, reads: SweepReads, unit: UnitOfWork, star
             for shard in range(batch.shards):
                 for page_id in reads.due_leases(batch.batch_id, shard, now_ms=now_ms, limit=LEASES_AT_ONCE):
                     release_due(page_id=page_id, batch=batch, now_ms=now_ms, reads=reads, unit=unit)
+                if batch.state is BatchState.ACTIVE:
+                    mend(batch=batch, shard=shard, now_ms=now_ms, reads=reads, unit=unit)
             overdue = batch.deadline_ms <= now_ms or batch.state is BatchState.CLOSING
             if overdue or is_done(batch, reads.progress(batch.batch_id)):
                 start_finish(batch.batch_id)
                 told += 1
         if after is None:
             return told
+
+
+def mend(*, batch: Batch, shard: int, now_ms: int, reads: SweepReads, unit: UnitOfWork) -> int:
+    """Lists tasks again whose ticket went down with a request that died; returns how many.
+
+    Looks through the shard only when its tickets are gone and its index is empty, and seldom: a task is forgotten only
+    where a function died between drawing a ticket and writing the page.
+    """
+    size = batch.shard_size(shard)
+    tickets = reads.tickets(batch.batch_id, shard)
+    if tickets.drawn < size * batch.min_answers or now_ms < tickets.mended_at_ms + MEND_EVERY_SECONDS * 1000:
+        return 0
+    if reads.wanted(batch, shard, first=0, before=size, limit=1):
+        return 0
+    listed = want(batch, reads.every_task(batch, shard), unit)
+    unit.commit([Change(ref("tickets", batch.batch_id, shard), set={"mended_at_ms": now_ms})])
+    return listed

@@ -1,0 +1,74 @@
+"""Dispatch stays cheap and calm: whatever the size of a batch, and however many ask at once."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from smallpeck.tasks.pages import Page
+from tests.aws.faults import Call
+from tests.aws.schedule import interleave
+from tests.support import World
+
+WORKERS = 1_000
+
+
+@dataclass(frozen=True)
+class Cost:
+    calls: int
+    reads: float
+    writes: float
+
+
+def cost_of_a_page(task_count: int) -> Cost:
+    """The second page of a new batch: the first makes the ticket item."""
+    world = World()
+    world.active(task_count, deadline_ms=world.now_ms + 10**9)
+    batch = world.batch()
+    for n in range(20):
+        world.leased(f"early-{n}", batch=batch)
+    world.aws.dynamodb.meter.reset()
+    calls = world.aws.faults.count_calls(lambda: world.leased("ann", batch=batch))
+    meter = world.aws.dynamodb.meter
+    return Cost(calls, meter.read, meter.write)
+
+
+@pytest.mark.parametrize(
+    "task_count", [20_000, pytest.param(1_000_000, marks=pytest.mark.slow)], ids=["20,000", "1,000,000"]
+)
+def test_a_page_costs_the_same_in_a_batch_of_any_size(task_count: int) -> None:
+    assert cost_of_a_page(task_count) == cost_of_a_page(500)
+
+
+def test_a_page_of_ten_makes_ten_claims_and_six_other_calls() -> None:
+    """Page, membership, ticket, tasks; page and membership written together; ten claims; the page handed out."""
+    assert cost_of_a_page(500).calls == 10 + 6
+
+
+def is_preparation(call: Call) -> bool:
+    """Everything before the first claim of a worker: reads, the ticket, and the page itself."""
+    return not call.is_write or "TICKETS" in str(call.params.get("Key")) or call.operation == "TransactWriteItems"
+
+
+@pytest.mark.parametrize("task_count", [500, 20_000])
+def test_a_thousand_workers_who_all_look_before_any_takes_hardly_ever_collide(task_count: int) -> None:
+    world = World()
+    batch = world.active(task_count)
+    claims = 0
+
+    def count_claims(call: Call) -> None:
+        nonlocal claims
+        claims += call.operation == "UpdateItem" and "TASKS#" in str(call.params["Key"])
+
+    world.aws.faults.watch = count_claims
+    outcome = interleave(
+        world.aws.faults,
+        {f"worker-{n}": (lambda n=n: world.lease(f"worker-{n}", batch=batch)) for n in range(WORKERS)},
+        is_preparation,
+    ).check()
+    world.aws.faults.watch = None
+    failed = sum("UpdateItem" in line and "ConditionalCheckFailed" in line for line in world.aws.faults.trace)
+    got = [len(page.assignments) for page in outcome.results.values() if isinstance(page, Page)]
+    assert sum(got) == min(WORKERS * 10, task_count * 3)
+    assert failed <= 0.05 * claims, (failed, claims)
+    for task in world.every_task(batch):
+        assert task.seats_taken == len(task.holders) <= 3
