@@ -4,9 +4,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from smallpeck.tasks.import_store import ImportReport
-from smallpeck.tasks.results import results_key
-
 from functions.requester_api.schemas import (
     BatchBody,
     BatchView,
@@ -26,7 +23,9 @@ from smallpeck.runtime.http import Call
 from smallpeck.runtime.schemas import amount_micros, moment_ms
 from smallpeck.runtime.wiring import LINK_SECONDS, UPLOAD_MAX_BYTES, Wiring, signed_link
 from smallpeck.tasks.batches import Progress, batch_id_of
+from smallpeck.tasks.import_store import ImportReport
 from smallpeck.tasks.model import Batch, Task
+from smallpeck.tasks.results import results_key
 from smallpeck.tasks.schema import BadSchema, check_schema
 
 DEFAULT_DEADLINE_MS = 30 * 86_400_000

@@ -66,8 +66,8 @@ class Bill:
 class Meter:
     """The sum of what a world's DynamoDB calls cost.
 
-    `charges` lists every charge in order (`keep` off: only totals, for long runs); `read` and `write` are units in
-    total, `calls` counts calls by operation.
+    `charges` lists every charge in order (`keep` off: only totals, for long runs); `read` and `write` are
+    units in total, `calls` counts calls by operation.
     """
 
     def __init__(self, *, keep: bool = True) -> None:

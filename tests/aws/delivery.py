@@ -40,7 +40,9 @@ class LambdaContext:
 
 @dataclass
 class Drained:
-    """What a drain did: batches delivered, messages deleted, messages that failed (each time counted), errors."""
+    """What a drain did: batches delivered, messages deleted, messages that failed (each time counted),
+    errors.
+    """
 
     batches: int = 0
     deleted: int = 0
@@ -92,13 +94,15 @@ def drain(
     function_name: str = "worker",
     max_batches: int = 1_000_000,
 ) -> Drained:
-    """Deliver until the queue has nothing left, as a Lambda event source mapping with partial batch responses.
+    """Deliver until the queue has nothing left, as a Lambda event source mapping with partial batch
+    responses.
 
-    The handler gets (event, context) and may return `batchItemFailures`; failed messages come back after their
-    visibility timeout and go to the dead-letter queue after too many receives. A handler that raises (or dies by a
-    `Crash`) fails its whole batch. `seed` shuffles the deliveries; `duplicate` is the probability that a message
-    which succeeded is delivered once more. `wait` moves the clock to when hidden messages come back; without it the
-    drain ends when nothing is visible. `max_batches` guards against a queue that never empties (RuntimeError).
+    The handler gets (event, context) and may return `batchItemFailures`; failed messages come back after
+    their visibility timeout and go to the dead-letter queue after too many receives. A handler that raises
+    (or dies by a `Crash`) fails its whole batch. `seed` shuffles the deliveries; `duplicate` is the
+    probability that a message which succeeded is delivered once more. `wait` moves the clock to when hidden
+    messages come back; without it the drain ends when nothing is visible. `max_batches` guards against a
+    queue that never empties (RuntimeError).
     """
     queue = sqs.queue(queue_url)
     rng = Random(seed) if seed is not None else None
@@ -136,8 +140,10 @@ def drain(
 
 
 def failed_ids(answer: Any, messages: list[Message]) -> set[str]:
-    """The messages that a handler's answer reports as failed. As in Lambda a malformed answer, or an identifier that
-    is empty or not in the batch, fails all of them; no answer, or an empty list, fails none."""
+    """The messages that a handler's answer reports as failed. As in Lambda a malformed answer, or an
+    identifier that is empty or not in the batch, fails all of them; no answer, or an empty list, fails
+    none.
+    """
     everything = {message.id for message in messages}
     if not answer:
         return set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.aws.capacity import Bill, Meter, read_units, write_units
 from tests.aws.client import ACCOUNT, REGION, Client, Params, Response
@@ -29,12 +29,13 @@ _RETURNS = {
 class Dynamo(Client):
     """Tables in memory behind the methods of the low-level boto3 client.
 
-    Every method takes and returns DynamoDB JSON and raises `ClientError`s as AWS does. `meter` adds up what the
-    calls cost. `unprocessed_every` n makes every n-th entry of a batch come back unprocessed (0: none does).
+    Every method takes and returns DynamoDB JSON and raises `ClientError`s as AWS does. `meter` adds up what
+    the calls cost. `unprocessed_every` n makes every n-th entry of a batch come back unprocessed (0: none
+    does).
     """
 
     service = "dynamodb"
-    pageable = {
+    pageable: ClassVar = {
         "query": ("ExclusiveStartKey", "LastEvaluatedKey"),
         "scan": ("ExclusiveStartKey", "LastEvaluatedKey"),
     }
@@ -244,8 +245,10 @@ class Dynamo(Client):
         requests = params["RequestItems"]
         if not 1 <= sum(map(len, requests.values())) <= MAX_BATCH_WRITE:
             invalid(
-                "1 validation error detected: Value at 'requestItems' failed to satisfy constraint: Map value must "
-                "satisfy constraint: [Member must have length less than or equal to 25, Member must have length "
+                "1 validation error detected: Value at 'requestItems' failed to satisfy constraint: Map "
+                "value must "
+                "satisfy constraint: [Member must have length less than or equal to 25, Member must have "
+                "length "
                 "greater than or equal to 1]"
             )
         intents: list[tuple[str, Any, Intent]] = []

@@ -12,7 +12,9 @@ _MODELLED = {"NonExistentQueue": "QueueDoesNotExist", "QueueAlreadyExists": "Que
 
 
 def error_class(code: str) -> type[ClientError]:
-    """The `ClientError` subclass of an error code or of a name in `client.exceptions`; always the same class."""
+    """The `ClientError` subclass of an error code or of a name in `client.exceptions`; always the same
+    class.
+    """
     name = code.rsplit(".", 1)[-1]
     return _named_class(_MODELLED.get(name, name))
 

@@ -204,11 +204,13 @@ class _Compiler:
                 ordered = order(scope.values[low_node[1]], scope.values[high_node[1]])
                 if ordered is None:
                     invalid(
-                        f"Invalid {kind}: The BETWEEN operator requires same data type for lower and upper bounds"
+                        f"Invalid {kind}: The BETWEEN operator requires same data type for lower and "
+                        "upper bounds"
                     )
                 if ordered > 0:
                     invalid(
-                        f"Invalid {kind}: The BETWEEN operator requires upper bound to be greater than or equal "
+                        f"Invalid {kind}: The BETWEEN operator requires upper bound to be greater than or "
+                        "equal "
                         "to lower bound"
                     )
 
@@ -308,7 +310,8 @@ def check_overlap(kind: str, paths: Iterable[Path]) -> None:
                     for x in (one, two)
                 ]
                 invalid(
-                    f"Invalid {kind}: Two document paths overlap with each other; must remove or rewrite one of "
+                    f"Invalid {kind}: Two document paths overlap with each other; must remove or rewrite "
+                    "one of "
                     f"these paths; path one: {shown[0]}, path two: {shown[1]}"
                 )
 

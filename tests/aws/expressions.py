@@ -1,9 +1,9 @@
 """The grammar of DynamoDB expressions: text -> syntax tree, cached by text.
 
-A tree is made of tuples whose first member names the node:
-`("path", (part, ...))` with names, `#placeholders` and list positions as parts; `("value", ":v")`; `("size", x)`;
-`("compare", op, left, right)`; `("between", x, low, high)`; `("in", x, (y, ...))`; `("and" | "or", left, right)`;
-`("not", x)`; `("call", function, (argument, ...))`; and in updates `("sum", op, left, right)`.
+A tree is made of tuples whose first member names the node: `("path", (part, ...))` with names,
+`#placeholders` and list positions as parts; `("value", ":v")`; `("size", x)`; `("compare", op, left,
+right)`; `("between", x, low, high)`; `("in", x, (y, ...))`; `("and" | "or", left, right)`; `("not", x)`;
+`("call", function, (argument, ...))`; and in updates `("sum", op, left, right)`.
 """
 
 from __future__ import annotations

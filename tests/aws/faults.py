@@ -1,7 +1,8 @@
 """The one hook that every in-memory AWS call passes, and the faults it can inject there.
 
-A call is one attempt inside the SDK. With `max_attempts` above 1 the hook repeats a failed attempt as botocore's
-standard retry mode does (throttling, 5xx, timeouts), moving the virtual clock instead of sleeping.
+A call is one attempt inside the SDK. With `max_attempts` above 1 the hook repeats a failed attempt as
+botocore's standard retry mode does (throttling, 5xx, timeouts), moving the virtual clock instead of
+sleeping.
 """
 
 from __future__ import annotations
@@ -123,9 +124,9 @@ class Plan:
     """One fault at one call.
 
     `at` is the index of the call (counted from when the plan was set), or a pattern for its label
-    (`dynamodb.Put*:ledger`), or `@name` for a function that must be on the caller's stack; `nth` picks a later match
-    of a pattern. `race` is what runs, whole and nested, just before the call of a RACE; what it raises is kept in
-    `race_errors`, since it belongs to the other invocation.
+    (`dynamodb.Put*:ledger`), or `@name` for a function that must be on the caller's stack; `nth` picks a
+    later match of a pattern. `race` is what runs, whole and nested, just before the call of a RACE; what it
+    raises is kept in `race_errors`, since it belongs to the other invocation.
     """
 
     fault: Fault
@@ -363,9 +364,10 @@ def sweep(
 ) -> Iterator[Run[W]]:
     """Run `flow` once for each (call, fault), each time in a new world; the caller recovers and checks.
 
-    The calls are learnt from a clean run. `race` is what runs nested for RACE (default: `flow`, as a duplicate
-    invocation would). A fault that a call cannot have is left out. With `pairs` each run is followed by runs with
-    a second fault at each later call that the first run made. Faults are cleared before a run is handed out.
+    The calls are learnt from a clean run. `race` is what runs nested for RACE (default: `flow`, as a
+    duplicate invocation would). A fault that a call cannot have is left out. With `pairs` each run is
+    followed by runs with a second fault at each later call that the first run made. Faults are cleared
+    before a run is handed out.
     """
     chosen = tuple(faults)
     rival = race if race is not None else flow

@@ -126,7 +126,8 @@ def canonical(value: Mapping[str, Any], depth: int = 0) -> tuple[Value, int]:
     if kind == "NULL":
         if data is not True:
             invalid(
-                "One or more parameter values were invalid: Null attribute value types must have the value of true"
+                "One or more parameter values were invalid: Null attribute value types must have the "
+                "value of true"
             )
         return {"NULL": True}, 1
     if kind in _SETS:

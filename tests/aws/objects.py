@@ -9,8 +9,8 @@ from bisect import bisect_right, insort
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
-from urllib.parse import unquote_plus
+from typing import Any, ClassVar
+from urllib.parse import quote, unquote
 
 from botocore.response import StreamingBody
 
@@ -67,7 +67,7 @@ class Objects(Client):
     """Buckets and whole objects; `S3` adds uploads in parts and signed addresses."""
 
     service = "s3"
-    pageable = {"list_objects_v2": ("ContinuationToken", "NextContinuationToken")}  # noqa: RUF012
+    pageable: ClassVar = {"list_objects_v2": ("ContinuationToken", "NextContinuationToken")}
 
     def __init__(self, clock: Clock, faults: Faults, *, validate: bool = True) -> None:
         super().__init__(clock, faults, validate=validate)
@@ -108,7 +108,9 @@ class Objects(Client):
     # --- writing
 
     def put_object(self, **params: Any) -> Response:
-        """Write an object (bytes, text or a file). `IfNoneMatch="*"` and `IfMatch` raise PreconditionFailed."""
+        """Write an object (bytes, text or a file). `IfNoneMatch="*"` and `IfMatch` raise
+        PreconditionFailed.
+        """
         return self.invoke("PutObject", params, self._put_object)
 
     def _put_object(self, params: Params) -> Response:
@@ -142,19 +144,17 @@ class Objects(Client):
 
     def copy_object(self, **params: Any) -> Response:
         """Copy an object (or one version of it) with its metadata."""
+        source = params.get("CopySource")
+        if isinstance(source, Mapping):
+            version = f"?versionId={source['VersionId']}" if "VersionId" in source else ""
+            params["CopySource"] = f"{source['Bucket']}/{quote(source['Key'])}{version}"
         return self.invoke("CopyObject", params, self._copy_object)
 
     def _copy_object(self, params: Params) -> Response:
-        origin = params["CopySource"]
-        if isinstance(origin, str):
-            path, _, version_id = origin.partition("?versionId=")
-            source_bucket, _, key = unquote_plus(path).lstrip("/").partition("/")
-            origin = {
-                "Bucket": source_bucket,
-                "Key": key,
-                **({"VersionId": version_id} if version_id else {}),
-            }
-        version = self._find(origin)
+        path, _, version_id = params["CopySource"].partition("?versionId=")
+        bucket, _, key = unquote(path).lstrip("/").partition("/")
+        wanted = {"VersionId": version_id} if version_id else {}
+        version = self._find({"Bucket": bucket, "Key": key, **wanted})
         headers = {**version.headers, "Metadata": version.metadata}
         if params.get("MetadataDirective") == "REPLACE":
             headers = dict(params)
@@ -328,7 +328,9 @@ def content(body: Any) -> bytes:
 
 
 def byte_range(header: str, length: int) -> tuple[int, int]:
-    """First and last byte of a Range header (`bytes=0-9`, `bytes=5-`, `bytes=-3`); InvalidRange beyond the end."""
+    """First and last byte of a Range header (`bytes=0-9`, `bytes=5-`, `bytes=-3`); InvalidRange beyond the
+    end.
+    """
     first_text, _, last_text = header.removeprefix("bytes=").partition("-")
     if first_text:
         first = int(first_text)

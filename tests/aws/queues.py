@@ -95,8 +95,9 @@ class Queue:
     def take(
         self, limit: int, visibility: float, bury: Callable[[Message], None], rng: Random | None
     ) -> list[Message]:
-        """Up to `limit` visible messages, hidden for `visibility` seconds. Messages that were received too often
-        go to `bury`; with `rng` the order is random."""
+        """Up to `limit` visible messages, hidden for `visibility` seconds. Messages that were received too
+        often go to `bury`; with `rng` the order is random.
+        """
         self._wake()
         now = self.clock.now()
         taken: list[Message] = []

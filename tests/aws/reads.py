@@ -164,7 +164,8 @@ def _view(table: Table, request: Request) -> _View:
     index = table.indexes[name]
     if request.get("Select") == "ALL_ATTRIBUTES" and index.attributes:
         invalid(
-            "One or more parameter values were invalid: Select type ALL_ATTRIBUTES is not supported for global "
+            "One or more parameter values were invalid: Select type ALL_ATTRIBUTES is not supported for "
+            "global "
             f"secondary index {name} because its projection type is not ALL"
         )
     table.catch_up()
@@ -258,11 +259,13 @@ def _key_condition(root: Node, schema: Schema, scope: Scope) -> tuple[Any, str, 
         values = [scope.values[operand] for operand in operands]
         if any(kind not in value for value in values):
             invalid(
-                "One or more parameter values were invalid: Condition parameter type does not match schema type"
+                "One or more parameter values were invalid: Condition parameter type does not match "
+                "schema type"
             )
         if any(value[kind] in ("", b"") for value in values) and operator != "begins_with":
             invalid(
-                "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain "
+                "One or more parameter values are not valid. The AttributeValue for a key attribute "
+                "cannot contain "
                 f"an empty string value. Key: {name}"
             )
         scalars = [scalar(value) for value in values]

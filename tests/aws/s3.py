@@ -128,7 +128,9 @@ class S3(Objects):
         Conditions: list[Any] | None = None,
         ExpiresIn: int = 3600,
     ) -> dict[str, Any]:
-        """A stand-in for a signed form: url and fields; the policy field holds the conditions, for tests to read."""
+        """A stand-in for a signed form: url and fields; the policy field holds the conditions, for tests to
+        read.
+        """
         expires = int(self.clock.now()) + ExpiresIn
         conditions = [*(Conditions or []), {"bucket": Bucket}, {"key": Key}]
         policy = base64.b64encode(repr({"expiration": expires, "conditions": conditions}).encode()).decode()

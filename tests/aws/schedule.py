@@ -1,7 +1,8 @@
-"""Scripted interleaving of flows: many actors, one runs at a time, and each AWS call is a point of switching.
+"""Scripted interleaving of flows: many actors, one runs at a time, and each AWS call is a point of
+switching.
 
-Actors are threads that hand a baton to each other, so that the code under test stays ordinary code. Nothing depends
-on time: the same flows and the same schedule give the same order of calls.
+Actors are threads that hand a baton to each other, so that the code under test stays ordinary code. Nothing
+depends on time: the same flows and the same schedule give the same order of calls.
 """
 
 from __future__ import annotations
@@ -65,11 +66,12 @@ def interleave(
 ) -> Interleaving:
     """Run flows side by side, switching at each AWS call as the schedule says.
 
-    First every flow runs up to its first call, in order. Then one flow at a time makes its pending call and runs on
-    to its next: chosen by a list of actor names (`"a"`: one call of a, `"a*"`: a to its end; when the list is over,
-    the rest go in order; a name that has ended is skipped, one that never was is a KeyError), by a number (the seed
-    of a random choice), or by a predicate on the pending call (those for which it holds go first, in order).
-    Unnamed flows are called "0", "1", ... What a flow raises, a Crash too, is kept in `errors`.
+    First every flow runs up to its first call, in order. Then one flow at a time makes its pending call and
+    runs on to its next: chosen by a list of actor names (`"a"`: one call of a, `"a*"`: a to its end; when
+    the list is over, the rest go in order; a name that has ended is skipped, one that never was is a
+    KeyError), by a number (the seed of a random choice), or by a predicate on the pending call (those for
+    which it holds go first, in order). Unnamed flows are called "0", "1", ... What a flow raises, a Crash
+    too, is kept in `errors`.
     """
     named = flows.items() if isinstance(flows, Mapping) else ((str(n), flow) for n, flow in enumerate(flows))
     return _Stage(faults, [Actor(name, flow, n) for n, (name, flow) in enumerate(named)], schedule).run()
@@ -149,8 +151,8 @@ class _Stage:
         if actor is None:
             return
         actor.pending = call
-        actor.rank = (0 if self.first is not None and self.first(call) else 1, actor.number)
         try:
+            actor.rank = (0 if self.first is not None and self.first(call) else 1, actor.number)
             following = self.choose()
         except BaseException as error:
             self.fail(error)

@@ -25,8 +25,9 @@ _MAX_DELAY = 900
 class Sqs(Client):
     """Standard queues in virtual time.
 
-    Long polling does not wait: a receive answers at once, empty or not. Messages come in order of sending (see
-    `tests.aws.delivery.drain` for shuffled and repeated deliveries). A receipt handle works until the next receive.
+    Long polling does not wait: a receive answers at once, empty or not. Messages come in order of sending
+    (see `tests.aws.delivery.drain` for shuffled and repeated deliveries). A receipt handle works until the
+    next receive.
     """
 
     service = "sqs"
@@ -170,14 +171,16 @@ class Sqs(Client):
         body, attributes = entry["MessageBody"], entry.get("MessageAttributes", {})
         if message_bytes(body, attributes) > queue.max_bytes:
             raise _bad_value(
-                f"One or more parameters are invalid. Reason: Message must be shorter than {queue.max_bytes} bytes."
+                "One or more parameters are invalid. Reason: Message must be shorter than "
+                f"{queue.max_bytes} bytes."
             )
         if not body:
             raise Rejection("MissingParameter", "The request must contain the parameter MessageBody.")
         delay = entry.get("DelaySeconds", queue.delay)
         if not 0 <= delay <= _MAX_DELAY:
             raise _bad_value(
-                f"Value {delay} for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= 900."
+                f"Value {delay} for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 "
+                "and <= 900."
             )
         self._messages_made += 1
         digest = hashlib.sha256(f"{queue.name}/{self._messages_made}".encode()).hexdigest()
@@ -207,7 +210,9 @@ class Sqs(Client):
     # --- receiving
 
     def receive_message(self, **params: Any) -> Response:
-        """Up to MaxNumberOfMessages (1 to 10) visible messages; the answer has no Messages when there are none."""
+        """Up to MaxNumberOfMessages (1 to 10) visible messages; the answer has no Messages when there are
+        none.
+        """
         return self.invoke("ReceiveMessage", params, self._receive_message)
 
     def _receive_message(self, params: Params) -> Response:
@@ -257,7 +262,8 @@ class Sqs(Client):
         if message is None or not message.in_flight:
             raise Rejection(
                 _SQS + "MessageNotInflight",
-                f"Value {params['ReceiptHandle']} for parameter ReceiptHandle is invalid. Reason: Message does not "
+                f"Value {params['ReceiptHandle']} for parameter ReceiptHandle is invalid. Reason: Message "
+                "does not "
                 "exist or is not available for visibility timeout change.",
             )
         queue.set_visibility(message, seconds)
@@ -266,8 +272,9 @@ class Sqs(Client):
     # --- dead letters
 
     def start_message_move_task(self, **params: Any) -> Response:
-        """Move every message of a dead-letter queue, at once, to `DestinationArn` or back to where each was sent.
-        Moved messages are new ones: new id, new time of sending, no receives."""
+        """Move every message of a dead-letter queue, at once, to `DestinationArn` or back to where each was
+        sent. Moved messages are new ones: new id, new time of sending, no receives.
+        """
         return self.invoke("StartMessageMoveTask", params, self._start_move)
 
     def _start_move(self, params: Params) -> Response:

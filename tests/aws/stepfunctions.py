@@ -1,4 +1,6 @@
-"""A recording stand-in for `boto3.client("stepfunctions")`: what was started and answered; it runs no workflow."""
+"""A recording stand-in for `boto3.client("stepfunctions")`: what was started and answered; it runs no
+workflow.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +40,8 @@ class TaskAnswer:
 class Sfn(Client):
     """Records executions and task answers.
 
-    Names of executions are unique per state machine: started again with the same input while running, the same
-    execution is returned; with another input, or once it has ended, ExecutionAlreadyExists.
+    Names of executions are unique per state machine: started again with the same input while running, the
+    same execution is returned; with another input, or once it has ended, ExecutionAlreadyExists.
     """
 
     service = "stepfunctions"

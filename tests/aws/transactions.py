@@ -34,7 +34,8 @@ class Tokens:
         self._done: dict[str, _Done] = {}
 
     def find(self, token: str, fingerprint: str) -> _Done | None:
-        """The earlier commit under this token; other parameters raise IdempotentParameterMismatchException."""
+        """The earlier commit under this token; other parameters raise "
+        "IdempotentParameterMismatchException."""
         done = self._done.get(token)
         if done is None:
             return None
@@ -62,7 +63,9 @@ class Tokens:
 def transact_write(
     request: Mapping[str, Any], table_of: Callable[[str], Table], tokens: Tokens, bill: Bill
 ) -> None:
-    """Commit every write of the request or none. Raises TransactionCanceledException with one reason per item."""
+    """Commit every write of the request or none. Raises TransactionCanceledException with one reason per
+    item.
+    """
     entries = request["TransactItems"]
     _check_count(entries, "transactItems")
     token = request["ClientRequestToken"]

@@ -72,7 +72,8 @@ def _check_literals(update: Update, scope: Scope) -> None:
             if actual not in allowed:
                 invalid(
                     "Invalid UpdateExpression: Incorrect operand type for operator or function; "
-                    f"operator: {clause}, operand type: {_LONG[actual]}, typeSet: ALLOWED_FOR_{clause}_OPERAND"
+                    f"operator: {clause}, operand type: {_LONG[actual]}, typeSet: "
+                    f"ALLOWED_FOR_{clause}_OPERAND"
                 )
 
 

@@ -89,8 +89,6 @@ def read_request(kind: str, table: Table, request: Request) -> Intent:
         item, size = canonical_item(request["Item"])
         key = key_of_item(table.schema, item)
         table.check(item)
-        if size > MAX_ITEM_BYTES:
-            invalid("Item size has exceeded the maximum allowed size")
         key_item = {name: item[name] for name in table.schema.names}
     else:
         key, key_item = key_of_request(table.schema, request["Key"])
@@ -99,7 +97,9 @@ def read_request(kind: str, table: Table, request: Request) -> Intent:
 
 
 def prepare(intent: Intent) -> Change:
-    """Evaluate the condition and compute the new item. Raises ConditionFailed, or Rejection for a bad update."""
+    """Evaluate the condition and compute the new item. Raises ConditionFailed, or Rejection for a bad
+    update.
+    """
     table, key = intent.table, intent.key
     record = table.items.get(key)
     before = record.item() if record is not None else None
@@ -119,7 +119,8 @@ def prepare(intent: Intent) -> Change:
             table.check(after)
         new_size = item_size(after)
     if new_size > MAX_ITEM_BYTES:
-        invalid("Item size to update has exceeded the maximum allowed size")
+        about = "Item size to update" if intent.kind == "Update" else "Item size"
+        invalid(f"{about} has exceeded the maximum allowed size")
     return Change(table, key, before, after, pack(after, new_size), targets, max(old_size, new_size))
 
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from smallpeck.kernel.writes import ref
 from smallpeck.ledger.audit import Claim, LedgerItem, StoredBalance, StoredEntry, StoredRow, UnreadableItem
 from smallpeck.ledger.audit_service import SEGMENTS, Audit, AuditState, Group, PlatformFacts, audit_ref, report_of
+from smallpeck.ledger.store import LedgerStore
 from smallpeck.table import keys
 from smallpeck.table.client import Table
 
@@ -36,7 +37,7 @@ class AuditStore:
 
     def ledger(self, segment: int, segments: int) -> Iterator[LedgerItem]:
         """See `BooksReader`."""
-        return map(_ledger_item, self.table.segment("ledger", segment, segments))
+        return map(_ledger_item, LedgerStore(self.table).everything(segment, segments))
 
     def platform(self) -> PlatformFacts:
         """See `BooksReader`."""

@@ -51,20 +51,32 @@ class EscrowClaims:
 
 
 @dataclass
-class PayoutClaims:
-    """Payouts that are reserved or on their way, by rail and currency."""
+class _Payouts:
+    open_micros: int = 0
+    versions: int = 0
 
-    open: dict[Group, dict[str, int]] = field(default_factory=dict)
+
+@dataclass
+class PayoutClaims:
+    """Payouts that are reserved or on their way, by rail and currency.
+
+    A claim's basis covers the settled ones too: a payout may come and go between two looks.
+    """
+
+    groups: dict[Group, _Payouts] = field(default_factory=dict)
 
     def see(self, item: Mapping[str, Any]) -> None:
         """A payout."""
-        if _is(item, "payout") and PayoutState(item["state"]) in UNSETTLED:
-            group = f"rail:{item['rail']}:clearing", item["currency"]
-            self.open.setdefault(group, {})[item["payout_id"]] = item["amount_micros"]
+        if not _is(item, "payout"):
+            return
+        seen = self.groups.setdefault((f"rail:{item['rail']}:clearing", item["currency"]), _Payouts())
+        seen.versions += int(content_hash([item["payout_id"], item["version"]]), 16)
+        if PayoutState(item["state"]) in UNSETTLED:
+            seen.open_micros += item["amount_micros"]
 
     def claims(self) -> Sequence[Claim]:
-        """One claim for each rail and currency with payouts on their way."""
-        return [Claim(*group, (sum(amounts.values()),), content_hash(amounts)) for group, amounts in self.open.items()]
+        """One claim for each rail and currency."""
+        return [Claim(*group, (seen.open_micros,), f"{seen.versions:x}") for group, seen in self.groups.items()]
 
     def again(self, table: Table, group: Group) -> Claim | None:
         """None: it takes a scan to see every payout."""

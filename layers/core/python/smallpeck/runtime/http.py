@@ -79,6 +79,7 @@ class RouteDetails(TypedDict, total=False):
     summary: str
     errors: tuple[type[SmallPeckError], ...]
     public: bool
+    also: Mapping[int, str]
 
 
 Function = Callable[[Call[B, Q]], R]
@@ -137,6 +138,7 @@ class Api:
                     summary=details.get("summary", ""),
                     errors=details.get("errors", ()),
                     public=public,
+                    also=details.get("also", {}),
                 )
             )
             return function

@@ -40,7 +40,10 @@ class WrongMethod(NotAllowed):
 
 @dataclass(frozen=True)
 class Route:
-    """One route. `path` is whole, as in `/v1/worker/pages/{page_id}`; a public one needs no token."""
+    """One route. `path` is whole, as in `/v1/worker/pages/{page_id}`; a public one needs no token.
+
+    `also` are the other statuses that it may succeed with, and what each means.
+    """
 
     method: str
     path: str
@@ -53,6 +56,7 @@ class Route:
     summary: str
     errors: tuple[type[SmallPeckError], ...]
     public: bool
+    also: Mapping[int, str]
 
     @property
     def name(self) -> str:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from smallpeck.table.client import Table
     from smallpeck.tasks.import_store import ImportStore
     from smallpeck.tasks.model import Batch, BatchState, WorkerFacts
+    from smallpeck.tasks.object_store import ImportFiles
     from smallpeck.tasks.pages import Page
     from smallpeck.tasks.schema import Checker
     from smallpeck.tasks.store import TaskStore
@@ -304,6 +305,12 @@ def import_store(wiring: Wiring) -> "ImportStore":
     return ImportStore(wiring.table)
 
 
+def import_files(wiring: Wiring) -> "ImportFiles":
+    from smallpeck.tasks.object_store import ImportFiles
+
+    return ImportFiles(wiring.client("s3"), wiring.settings.work_bucket)
+
+
 def own_batch(batch_id: str, requester_id: str) -> "Batch":
     from smallpeck.tasks.batches import own_batch
 
@@ -369,3 +376,17 @@ class PayoutWorkflow:
 
 def payout_workflow(wiring: Wiring) -> PayoutWorkflow:
     return PayoutWorkflow(wiring)
+
+
+def publish_results(wiring: Wiring, batch_id: str) -> int:
+    """Writes the results files of a batch; returns how many tasks they hold."""
+    from smallpeck.tasks import publishing
+    from smallpeck.tasks.model import BatchNotFound
+    from smallpeck.tasks.object_store import ResultFolder
+
+    reads = wiring.once(task_store)
+    batch = reads.batch(batch_id)
+    if batch is None:
+        raise BatchNotFound
+    files = ResultFolder(wiring.client("s3"), wiring.settings.work_bucket)
+    return publishing.publish_results(batch=batch, reads=reads, files=files)

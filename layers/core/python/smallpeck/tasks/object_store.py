@@ -45,9 +45,7 @@ class ObjectWriter:
     def close(self) -> str:
         """Makes the object, in place of an earlier one, and returns its key."""
         if self._upload_id is None:
-            self.api.put_object(
-                Bucket=self.bucket, Key=self.key, Body=bytes(self._held), ContentType=self.content_type
-            )
+            self.api.put_object(Bucket=self.bucket, Key=self.key, Body=bytes(self._held), ContentType=self.content_type)
             return self.key
         if self._held:
             self._send(bytes(self._held))
@@ -63,9 +61,7 @@ class ObjectWriter:
 
     def _send(self, body: bytes) -> None:
         if self._upload_id is None:
-            begun = self.api.create_multipart_upload(
-                Bucket=self.bucket, Key=self.key, ContentType=self.content_type
-            )
+            begun = self.api.create_multipart_upload(Bucket=self.bucket, Key=self.key, ContentType=self.content_type)
             self._upload_id = str(begun["UploadId"])
         number = len(self._parts) + 1
         sent = self.api.upload_part(
@@ -119,3 +115,15 @@ class ImportFiles:
         """A part file."""
         answer = self.api.get_object(Bucket=self.work_bucket, Key=key)
         return bytes(answer["Body"].read())
+
+
+@dataclass(frozen=True)
+class ResultFolder:
+    """Where results go (`smallpeck.tasks.publishing.ResultFiles`)."""
+
+    api: ObjectApi
+    work_bucket: str
+
+    def writer(self, key: str, content_type: str, /) -> ObjectWriter:
+        """See `ResultFiles`."""
+        return ObjectWriter(self.api, self.work_bucket, key, content_type)

@@ -30,6 +30,7 @@ MAX_PROBLEMS: Final = 20
 MAX_VALUE_DEPTH: Final = 32
 MAX_INTEGER: Final = 2**63 - 1
 ECHO_CHARACTERS: Final = 40
+_SHOWN_NAMES: Final = 5
 
 TYPES: Final = frozenset({"null", "boolean", "object", "array", "number", "integer", "string"})
 
@@ -230,8 +231,8 @@ def _clip(text: str) -> str:
 
 
 def _names(names: list[str]) -> str:
-    shown = ", ".join(_clip(name) for name in names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+    shown = ", ".join(_clip(name) for name in names[:_SHOWN_NAMES])
+    return shown if len(names) <= _SHOWN_NAMES else f"{shown} and {len(names) - _SHOWN_NAMES} more"
 
 
 def _explain(error: "ValidationError") -> str:

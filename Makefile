@@ -1,0 +1,76 @@
+# Everything a person or CI runs. Needs python3 (3.11 or newer), node and make; fetches the rest into .cache and .venv.
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+JOBS ?= auto
+UV_VERSION := 0.13.9
+# The newest tag of aws-cdk (3.0.0) reads older assemblies only; this one reads those of the locked aws-cdk-lib.
+CDK_VERSION := 2.1148.1
+
+TOOLS := .cache/tools
+UV := $(TOOLS)/bin/uv
+UV_STAMP := $(TOOLS)/uv-$(UV_VERSION).stamp
+SYNCED := .venv/synced.stamp
+BIN := .venv/bin
+RUN := $(BIN)/python
+export UV
+
+.PHONY: help bootstrap demo local test check lint format deploy clean
+
+help:
+	@echo "make demo [DATASET=name] [TASKS=n]   the whole platform on this machine, with simulated workers"
+	@echo "make local                           the platform on this machine, until Ctrl-C"
+	@echo "make test                            the tests"
+	@echo "make check                           what CI runs: format, lint, types, architecture, API document, tests"
+	@echo "make format                          put the code in shape"
+	@echo "make deploy STAGE=dev|prod           to the AWS account of the current credentials"
+	@echo "make clean                           remove what was built"
+
+bootstrap: $(SYNCED)
+
+$(UV_STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	@echo "fetching uv $(UV_VERSION)"
+	@rm -rf $(TOOLS)
+	@$(PYTHON) -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+$(SYNCED): $(UV_STAMP) pyproject.toml uv.lock
+	@echo "installing the locked packages"
+	@$(UV) sync --locked --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
+	@touch $@
+
+demo: $(SYNCED)
+	@$(RUN) -m local.demo $(if $(DATASET),--dataset "$(DATASET)") $(if $(TASKS),--tasks "$(TASKS)") $(ARGS)
+
+local: $(SYNCED)
+	@$(RUN) -m local.up $(ARGS)
+
+test: $(SYNCED)
+	@$(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+lint: $(SYNCED)
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(RUN) -m local.openapi --check
+
+check: lint test
+
+format: $(SYNCED)
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+deploy: $(SYNCED)
+	@case "$(STAGE)" in dev|prod) ;; *) echo "say which: make deploy STAGE=dev or STAGE=prod"; exit 2;; esac
+	@$(RUN) -m local.vendor lambda
+	@npx --yes aws-cdk@$(CDK_VERSION) deploy --all --output cdk.out/$(STAGE) --app "$(RUN) -m infra.app" \
+		-c stage=$(STAGE) -c vendor=build/vendor/lambda -c python=3.13 $(ARGS)
+
+clean:
+	@rm -rf build cdk.out .cache/assets .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -not -path './.venv/*' -not -path './.cache/*' -prune -exec rm -rf {} +

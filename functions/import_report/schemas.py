@@ -1,0 +1,92 @@
+"""The steps that begin and end an import, and what they answer."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from smallpeck.kernel.errors import Malformed
+from smallpeck.runtime.schemas import Body, IdText, View
+from smallpeck.tasks.importing import Begun, Ignored, ImportReport
+
+
+class BadStep(Malformed):
+    """A payload that is no step of an import."""
+
+    code = "bad_step"
+
+
+class BeginStep(Body):
+    """An object was created in the uploads bucket. `key` is not URL-encoded."""
+
+    step: Literal["begin"]
+    bucket: str
+    key: str
+    version_id: Annotated[str, Field(min_length=1)]
+
+
+class CompleteStep(Body):
+    """Every part was written."""
+
+    step: Literal["complete"]
+    batch_id: IdText
+    import_id: IdText
+
+
+class GiveUpStep(Body):
+    """A step has failed for good."""
+
+    step: Literal["give_up"]
+    batch_id: IdText
+    import_id: IdText
+
+
+Step = BeginStep | CompleteStep | GiveUpStep
+
+
+class BegunView(View):
+    """The import to go on with, or why there is none."""
+
+    ignored: str | None
+    batch_id: str | None
+    import_id: str | None
+
+
+class ReportView(View):
+    """How the import ended."""
+
+    batch_id: str
+    import_id: str
+    state: str
+    read: int
+    accepted: int
+    rejected: int
+    error_code: str | None
+
+
+_STEPS: TypeAdapter[Step] = TypeAdapter(Annotated[Step, Field(discriminator="step")])
+
+
+def read_step(event: dict[str, Any]) -> Step:
+    """The step that a payload asks for; raises BadStep."""
+    try:
+        return _STEPS.validate_python(event)
+    except ValidationError as error:
+        raise BadStep("this is no step of an import") from error
+
+
+def begun(found: Begun | Ignored) -> BegunView:
+    if isinstance(found, Begun):
+        return BegunView(ignored=None, batch_id=found.batch_id, import_id=found.import_id)
+    return BegunView(ignored=found, batch_id=None, import_id=None)
+
+
+def ended(batch_id: str, report: ImportReport) -> ReportView:
+    return ReportView(
+        batch_id=batch_id,
+        import_id=report.import_id,
+        state=report.state,
+        read=report.read,
+        accepted=report.accepted,
+        rejected=report.rejected,
+        error_code=report.error_code,
+    )

@@ -1,0 +1,1 @@
+"""What is deployed together: `stateful` keeps data, `service` can be thrown away and made again."""

@@ -1,0 +1,203 @@
+"""What runs inside the emulator's process: its lifeline, and corrections towards what AWS does.
+
+Every correction names the place in MiniStack it changes and refuses to start when that place looks different, so a
+version bump cannot lose one silently. `tests/contract/ministack` shows each of them at work.
+"""
+
+# ruff: noqa: SLF001 - reaching inside is what this module is for
+
+import contextlib
+import inspect
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections import defaultdict
+from typing import Any
+
+_GRACE = 2.0
+
+
+def main() -> None:
+    """Start MiniStack under the lifeline. `argv[1]` is the data directory to remove at the end."""
+    _hold_lifeline(sys.argv[1])
+    sys.argv = ["ministack"]
+    from ministack import app
+
+    _name_errors_by_class()
+    _say_which_version()
+    _put_groups_into_both_tokens()
+    _lose_no_time_on_silence()
+    _bound_processes(int(os.environ.pop("SMALL_PECK_FUNCTION_PROCESSES", "2")))
+    app.main()
+
+
+# -- lifeline ---------------------------------------------------------------------------------------------------
+
+
+def _hold_lifeline(data: str) -> None:
+    threading.Thread(target=_await_end, args=(data,), daemon=True, name="lifeline").start()
+
+
+def _await_end(data: str) -> None:
+    while os.read(0, 4096):
+        pass
+    # This process leads its group, because the engine started it in a session of its own; the workers are the rest.
+    # They are asked first, so that none of them writes while the data is removed.
+    with contextlib.suppress(Exception):
+        _end_workers()
+    shutil.rmtree(data, ignore_errors=True)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _end_workers() -> None:
+    workers = _live_workers()
+    for worker in workers:
+        with contextlib.suppress(OSError):
+            worker.terminate()
+    deadline = time.monotonic() + _GRACE
+    for worker in workers:
+        with contextlib.suppress(Exception):
+            worker.wait(timeout=max(0.0, deadline - time.monotonic()))
+
+
+def _live_workers() -> list[Any]:
+    runtime = sys.modules.get("ministack.core.lambda_runtime")
+    if runtime is None:
+        return []
+    return [worker._proc for pool in list(runtime._workers.values()) for worker in pool if worker._proc]
+
+
+# -- corrections ------------------------------------------------------------------------------------------------
+
+
+class ChangedUnderneath(RuntimeError):
+    """MiniStack no longer looks as this module expects; the correction must be looked at again."""
+
+
+def _name_errors_by_class() -> None:
+    """A Python exception is reported under its class name, as the Lambda runtime does, with its stack trace.
+
+    MiniStack reports every one as `Runtime.HandlerError`, under which no Retry or Catch by name ever matches.
+    """
+    from ministack.core import lambda_runtime
+    from ministack.services import lambda_svc
+
+    said = '"error": str(e), "trace": traceback.format_exc()}'
+    script = lambda_runtime._PYTHON_WORKER_SCRIPT
+    if script.count(said) != 1:
+        raise ChangedUnderneath("the worker script reports exceptions in another way")
+    lambda_runtime._PYTHON_WORKER_SCRIPT = script.replace(
+        said, said[:-1] + ', "error_type": type(e).__name__, "stack": traceback.format_tb(e.__traceback__)}'
+    )
+    last = threading.local()
+    invoke, execute = lambda_runtime.Worker.invoke, lambda_svc._execute_function_warm
+
+    def remembering(self: Any, *arguments: Any, **named: Any) -> Any:
+        response = invoke(self, *arguments, **named)
+        last.response = response
+        return response
+
+    def naming(*arguments: Any, **named: Any) -> Any:
+        last.response = {}
+        result = execute(*arguments, **named)
+        kind = last.response.get("error_type")
+        if kind and result.get("error") and result["body"].get("errorType") == "Runtime.HandlerError":
+            result["body"] |= {"errorType": kind, "stackTrace": last.response.get("stack", [])}
+        return result
+
+    lambda_runtime.Worker.invoke = remembering
+    lambda_svc._execute_function_warm = naming
+
+
+def _say_which_version() -> None:
+    """S3 events on EventBridge carry `detail.object.version-id`, without which nothing can be read by version."""
+    from ministack.services import eventbridge, s3
+
+    parameters = inspect.signature(s3._fire_s3_event).parameters
+    if "version_id" not in parameters or "version-id" in inspect.getsource(s3._fire_s3_event):
+        raise ChangedUnderneath("S3 says in another way which version an event is about")
+    fire, dispatch = s3._fire_s3_event, eventbridge._dispatch_event
+    about = threading.local()
+
+    def remembering(*arguments: Any, **named: Any) -> None:
+        about.version = inspect.signature(fire).bind(*arguments, **named).arguments.get("version_id")
+        try:
+            fire(*arguments, **named)
+        finally:
+            about.version = None
+
+    def telling(event: dict[str, Any], *arguments: Any, **named: Any) -> Any:
+        version = getattr(about, "version", None)
+        if version and event.get("Source") == "aws.s3":
+            detail = json.loads(event["Detail"])
+            detail["object"]["version-id"] = version
+            event = event | {"Detail": json.dumps(detail)}
+        return dispatch(event, *arguments, **named)
+
+    s3._fire_s3_event = remembering
+    eventbridge._dispatch_event = telling
+
+
+def _put_groups_into_both_tokens() -> None:
+    """A PreTokenGeneration trigger of version 2 overrides the groups of both tokens beside the sections of each.
+
+    MiniStack looks for them inside each token's section, where AWS knows none.
+    """
+    from ministack.services import cognito
+
+    read = cognito._extract_trigger_response
+    if "scope_overrides.get(\"groupOverrideDetails\")" not in inspect.getsource(cognito._apply_pretoken_trigger):
+        raise ChangedUnderneath("the trigger's groups are read in another way")
+
+    def spreading(payload: Any) -> Any:
+        response = read(payload)
+        overrides = (response or {}).get("claimsAndScopeOverrideDetails") or {}
+        groups = overrides.get("groupOverrideDetails")
+        if groups:
+            for section in ("accessTokenGeneration", "idTokenGeneration"):
+                overrides[section] = {**(overrides.get(section) or {}), "groupOverrideDetails": groups}
+        return response
+
+    cognito._extract_trigger_response = spreading
+
+
+def _lose_no_time_on_silence() -> None:
+    """After an invocation that printed nothing, wait 4 ms for a line that may be on its way, instead of 50.
+
+    It takes three times as many requests a second then. A line that comes later belongs to the next invocation.
+    """
+    from ministack.core import lambda_runtime
+
+    drain = lambda_runtime.Worker._drain_stderr_bounded
+    names = ("first_line_wait", "idle_confirm", "hard_cap")
+    found = tuple(inspect.signature(drain).parameters)[1:]
+    if found != names:
+        raise ChangedUnderneath("workers wait for lines in another way")
+    drain.__defaults__ = (0.004, 0.002, 0.25)
+
+
+def _bound_processes(limit: int) -> None:
+    """One function has at most `limit` worker processes; what comes on top waits its turn.
+
+    MiniStack starts a process for each concurrent invocation. Reserved concurrency would refuse the surplus, which
+    AWS, with a thousand at hand, does not.
+    """
+    from ministack.services import lambda_svc
+
+    execute = lambda_svc._execute_function_warm
+    turns: dict[str, threading.BoundedSemaphore] = defaultdict(lambda: threading.BoundedSemaphore(limit))
+
+    def in_turn(func: Any, *arguments: Any, **named: Any) -> Any:
+        config = func.get("config") or func
+        with turns[config["FunctionName"]]:
+            return execute(func, *arguments, **named)
+
+    lambda_svc._execute_function_warm = in_turn
+
+
+if __name__ == "__main__":
+    main()

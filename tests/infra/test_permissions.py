@@ -1,0 +1,161 @@
+"""What each function may do. IAM is not enforced by the local run, so it is proven here, over the templates."""
+
+import pytest
+
+from smallpeck.table import keys
+from tests.infra.templates import Deployment, Statement
+
+APPEND = {"PutItem", "ConditionCheckItem"}
+READS = {"GetItem", "BatchGetItem", "Query", "Scan"}
+
+LEDGER_WRITERS = {"worker_api", "requester_api", "grader", "batch_finish", "payout_run"}
+LEDGER_SCANNERS = {"books_audit"}
+PERSONAL = {"worker_api", "payout_run"}
+
+# A role's wildcard -> why no narrower resource can be named.
+PREFIXES = ("/uploads/*", "/imports/*", "/results/*")
+WITHOUT_RESOURCES = {
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+}
+
+
+def everything(deployment: Deployment) -> list[Statement]:
+    """The statements of every role, of functions, workflows and schedules."""
+    roles = deployment.properties("AWS::IAM::Role")
+    return [statement for role in roles for statement in deployment.statements(role)]
+
+
+def test_no_role_can_change_or_delete_an_entry(deployment: Deployment) -> None:
+    on_ledger = [one for one in everything(deployment) if any("LedgerTable" in name for name in one.resources)]
+    assert len(on_ledger) >= len(LEDGER_WRITERS)
+    for statement in on_ledger:
+        actions = {action.removeprefix("dynamodb:") for action in statement.actions}
+        assert actions <= APPEND | READS
+
+
+def test_entries_are_written_by_the_functions_that_move_money_and_no_other(deployment: Deployment) -> None:
+    writers = {name for name in deployment.functions if deployment.table_actions(name, "ledger") & APPEND}
+    assert writers == LEDGER_WRITERS
+
+
+def test_only_the_audit_reads_whole_tables(deployment: Deployment) -> None:
+    scanners = {
+        name
+        for name in deployment.functions
+        if any("Scan" in deployment.table_actions(name, table) for table in keys.TABLES)
+    }
+    assert scanners == LEDGER_SCANNERS
+
+
+def test_nothing_deletes_items(deployment: Deployment) -> None:
+    actions = {action for statement in everything(deployment) for action in statement.actions}
+    assert not actions & {"dynamodb:DeleteItem", "dynamodb:PartiQLDelete", "dynamodb:DeleteTable"}
+
+
+@pytest.mark.parametrize("table", ["people", "keys"])
+def test_personal_data_is_reached_by_those_who_need_it(deployment: Deployment, table: str) -> None:
+    assert {name for name in deployment.functions if deployment.table_actions(name, table)} == PERSONAL
+    assert deployment.table_actions("payout_run", table) == {"GetItem"}
+
+
+def test_a_wrapped_key_is_made_once_and_never_changed(deployment: Deployment) -> None:
+    assert deployment.table_actions("worker_api", "keys") == {"GetItem", "PutItem"}
+
+
+def test_the_people_key_is_used_by_those_who_reach_personal_data(deployment: Deployment) -> None:
+    assert {name for name in deployment.functions if deployment.allowed(name, "kms:Decrypt")} == PERSONAL
+    assert {name for name in deployment.functions if deployment.allowed(name, "kms:GenerateDataKey")} == {"worker_api"}
+
+
+def test_only_the_payout_run_knows_the_provider(deployment: Deployment) -> None:
+    action = "secretsmanager:GetSecretValue"
+    knowing = {
+        name
+        for name in deployment.functions
+        if any("GatewaySecret" in resource for resource in deployment.allowed(name, action))
+    }
+    assert knowing == {"payout_run"}
+
+
+def test_workflows_are_started_by_those_who_may(deployment: Deployment) -> None:
+    started = {
+        name: len(deployment.allowed(name, "states:StartExecution"))
+        for name in deployment.functions
+        if deployment.allowed(name, "states:StartExecution")
+    }
+    assert started == {"grader": 1, "sweeper": 1, "requester_api": 1, "operator_api": 2}
+
+
+def test_uploads_are_written_by_requesters_and_read_by_the_splitter_only(deployment: Deployment) -> None:
+    def on_uploads(action: str) -> set[str]:
+        return {
+            name
+            for name in deployment.functions
+            if any("Uploads" in resource for resource in deployment.allowed(name, action))
+        }
+
+    assert on_uploads("s3:PutObject") == {"requester_api"}
+    assert on_uploads("s3:GetObject") == on_uploads("s3:GetObjectVersion") == {"import_split"}
+
+
+def test_the_function_that_gives_roles_has_no_rights(deployment: Deployment) -> None:
+    actions = {
+        action
+        for statement in deployment.statements(deployment.role_of("token_groups"))
+        for action in statement.actions
+    }
+    assert {action.split(":")[0] for action in actions} == {"logs", "xray"}
+
+
+def test_no_action_is_a_wildcard(deployment: Deployment) -> None:
+    assert not [action for statement in everything(deployment) for action in statement.actions if "*" in action]
+
+
+def test_a_wildcard_resource_is_a_prefix_of_objects_or_has_no_narrower_form(deployment: Deployment) -> None:
+    for statement in everything(deployment):
+        for resource in statement.resources:
+            if resource == "*":
+                assert statement.actions <= WITHOUT_RESOURCES
+            elif "*" in resource and ":execution:" in resource:
+                assert statement.actions == {"states:DescribeExecution", "states:StopExecution"}
+            elif "*" in resource:
+                assert resource.endswith(PREFIXES)
+                assert {action.split(":")[0] for action in statement.actions} == {"s3"}
+
+
+def test_each_function_has_a_role_of_its_own_and_no_managed_policy(deployment: Deployment) -> None:
+    roles = [deployment.role_of(name) for name in deployment.functions]
+    assert len(set(roles)) == len(roles)
+    for properties in deployment.properties("AWS::IAM::Role").values():
+        assert not properties.get("ManagedPolicyArns")
+        (trust,) = properties["AssumeRolePolicyDocument"]["Statement"]
+        assert set(trust["Principal"]) == {"Service"}
+
+
+def test_index_rights_name_the_indexes(deployment: Deployment) -> None:
+    expected = {f"/index/{index}" for index in keys.INDEXES}
+    for name in deployment.functions:
+        if "Query" in deployment.table_actions(name, "platform"):
+            queried = deployment.allowed(name, "dynamodb:Query")
+            assert {"/index/" + one.split("/index/")[1] for one in queried if "/index/" in one} == expected
+
+
+def test_stages_give_the_same_rights(deployments: dict[str, Deployment]) -> None:
+    def rights(deployment: Deployment) -> dict[str, set[frozenset[str]]]:
+        return {
+            name: {statement.actions for statement in deployment.statements(deployment.role_of(name))}
+            for name in deployment.functions
+        }
+
+    assert rights(deployments["local"]) == rights(deployments["dev"]) == rights(deployments["prod"])

@@ -1,0 +1,216 @@
+"""Whatever calls a function calls its alias, and nothing that cannot be delivered is lost in silence."""
+
+from typing import Any
+
+import pytest
+
+from infra.constructs.alarms import METRICS_NAMESPACE, METRICS_SERVICE
+from smallpeck.runtime import observability
+from tests.infra.templates import Deployment, flat
+
+AUDIENCES = ("worker", "requester", "operator")
+METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+VISIBLE, AGE = "ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"
+
+
+def test_every_function_is_reached_through_a_published_version(deployment: Deployment) -> None:
+    assert sorted(deployment.aliases.values()) == sorted(deployment.functions)
+    versions = deployment.resources("AWS::Lambda::Version")
+    for properties in deployment.properties("AWS::Lambda::Alias").values():
+        assert properties["Name"] == "live"
+        assert properties["FunctionVersion"]["Fn::GetAtt"][0] in versions
+
+
+def test_every_trigger_calls_the_alias(deployment: Deployment) -> None:
+    callers: list[Any] = [
+        *(one["FunctionName"] for one in deployment.properties("AWS::Lambda::Permission").values()),
+        *(one["FunctionName"] for one in deployment.properties("AWS::Lambda::EventSourceMapping").values()),
+        *(one["Target"]["Arn"] for one in deployment.properties("AWS::Scheduler::Schedule").values()),
+        *(one["IntegrationUri"] for one in deployment.properties("AWS::ApiGatewayV2::Integration").values()),
+    ]
+    assert len(callers) > len(AUDIENCES)
+    assert [caller for caller in callers if deployment.alias_in(caller) is None] == []
+
+
+def test_roles_may_invoke_aliases_only(deployment: Deployment) -> None:
+    invoked = [
+        resource
+        for role in deployment.properties("AWS::IAM::Role")
+        for statement in deployment.statements(role)
+        if "lambda:InvokeFunction" in statement.actions
+        for resource in statement.resources
+    ]
+    assert invoked
+    assert [resource for resource in invoked if deployment.alias_in(resource) is None] == []
+
+
+def test_the_user_pool_calls_the_alias_by_its_name(deployment: Deployment) -> None:
+    (pool,) = deployment.properties("AWS::Cognito::UserPool").values()
+    trigger = pool["LambdaConfig"]["PreTokenGenerationConfig"]
+    name = deployment.functions["token_groups"]["FunctionName"]
+    assert trigger["LambdaVersion"] == "V2_0"
+    assert flat(trigger["LambdaArn"]).endswith(f":function:{name}:live")
+    allowed = [
+        one
+        for one in deployment.properties("AWS::Lambda::Permission").values()
+        if one["Principal"] == "cognito-idp.amazonaws.com"
+    ]
+    assert [deployment.alias_in(one["FunctionName"]) for one in allowed] == ["token_groups"]
+    assert "Users" in flat(allowed[0]["SourceArn"])
+
+
+@pytest.mark.parametrize("audience", AUDIENCES)
+def test_all_of_an_audience_goes_to_its_function_with_an_access_token(deployment: Deployment, audience: str) -> None:
+    routes = {
+        route["RouteKey"]: route
+        for route in deployment.properties("AWS::ApiGatewayV2::Route").values()
+        if f"/v1/{audience}/" in route["RouteKey"]
+    }
+    assert set(routes) == {f"{method} /v1/{audience}/{{proxy+}}" for method in METHODS}
+    integrations = deployment.properties("AWS::ApiGatewayV2::Integration")
+    for route in routes.values():
+        assert route["AuthorizationType"] == "JWT"
+        assert route["AuthorizationScopes"] == ["aws.cognito.signin.user.admin"]
+        (integration,) = [one for name, one in integrations.items() if f"<{name}>" in flat(route["Target"])]
+        assert deployment.alias_in(integration["IntegrationUri"]) == f"{audience}_api"
+        assert integration["PayloadFormatVersion"] == "2.0"
+
+
+def test_nothing_else_is_reached_but_health(deployment: Deployment) -> None:
+    routes = deployment.properties("AWS::ApiGatewayV2::Route").values()
+    assert {route["RouteKey"] for route in routes if "/v1/" not in route["RouteKey"]} == {"GET /healthz"}
+    assert not [one for one in routes if one["RouteKey"].startswith(("ANY", "OPTIONS", "$"))]
+
+
+def test_the_authorizer_takes_tokens_of_our_pool_and_clients(deployment: Deployment) -> None:
+    (authorizer,) = deployment.properties("AWS::ApiGatewayV2::Authorizer").values()
+    issuer = flat(authorizer["JwtConfiguration"]["Issuer"])
+    assert issuer.startswith("https://cognito-idp.<AWS::Region>.amazonaws.com/<")
+    assert "Users" in issuer
+    audiences = [flat(one) for one in authorizer["JwtConfiguration"]["Audience"]]
+    assert len(set(audiences)) == len(AUDIENCES)
+    for audience in AUDIENCES:
+        assert any(f"Users{audience.capitalize()}" in one for one in audiences)
+
+
+def test_the_api_is_throttled_and_its_log_names_nobody(deployment: Deployment) -> None:
+    (stage,) = deployment.properties("AWS::ApiGatewayV2::Stage").values()
+    assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] > 0
+    assert stage["DefaultRouteSettings"]["ThrottlingBurstLimit"] > 0
+    log = stage["AccessLogSettings"]["Format"]
+    for name in ("sourceIp", "identity", "claims", "userAgent", "path", "principalId"):
+        assert name not in log
+
+
+def test_a_submission_is_tried_five_times_and_longer_apart_than_it_can_take(deployment: Deployment) -> None:
+    (mapping,) = deployment.properties("AWS::Lambda::EventSourceMapping").values()
+    assert deployment.alias_in(mapping["FunctionName"]) == "grader"
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["BatchSize"] == 10
+    assert mapping["ScalingConfig"]["MaximumConcurrency"] >= 2
+    queue = deployment.properties("AWS::SQS::Queue")[mapping["EventSourceArn"]["Fn::GetAtt"][0]]
+    assert queue["VisibilityTimeout"] >= 6 * deployment.functions["grader"]["Timeout"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
+
+
+def dead_letter_queues(deployment: Deployment) -> set[str]:
+    """Logical ids of all that something is redriven or delivered to in the end."""
+    targets = [
+        *(one.get("RedrivePolicy", {}).get("deadLetterTargetArn") for one in queues(deployment).values()),
+        *(one["Target"]["DeadLetterConfig"]["Arn"] for one in schedules(deployment)),
+        *(target["DeadLetterConfig"]["Arn"] for one in rules(deployment) for target in one["Targets"]),
+    ]
+    return {target["Fn::GetAtt"][0] for target in targets if target}
+
+
+def queues(deployment: Deployment) -> dict[str, dict[str, Any]]:
+    """All queues."""
+    return deployment.properties("AWS::SQS::Queue")
+
+
+def rules(deployment: Deployment) -> list[dict[str, Any]]:
+    """All EventBridge rules."""
+    return list(deployment.properties("AWS::Events::Rule").values())
+
+
+def schedules(deployment: Deployment) -> list[dict[str, Any]]:
+    """All schedules."""
+    return list(deployment.properties("AWS::Scheduler::Schedule").values())
+
+
+def test_every_queue_rule_and_schedule_has_a_dead_letter_queue_with_an_alarm(deployment: Deployment) -> None:
+    assert rules(deployment)
+    assert schedules(deployment)
+    last = dead_letter_queues(deployment)
+    for name, queue in queues(deployment).items():
+        assert name in last or "RedrivePolicy" in queue
+    assert {f"<{name}.QueueName>" for name in last} == deployment.alarmed(VISIBLE)
+    assert {f"<{name}.QueueName>" for name in queues(deployment) if name not in last} == deployment.alarmed(AGE)
+
+
+def test_what_waits_for_a_person_waits_for_two_weeks(deployment: Deployment) -> None:
+    for name in dead_letter_queues(deployment):
+        assert queues(deployment)[name]["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+
+def test_queues_are_encrypted_and_speak_tls_only(deployment: Deployment) -> None:
+    policies = deployment.properties("AWS::SQS::QueuePolicy").values()
+    for name, queue in queues(deployment).items():
+        assert queue["SqsManagedSseEnabled"] is True
+        denied = [
+            statement
+            for policy in policies
+            if {"Ref": name} in policy["Queues"]
+            for statement in policy["PolicyDocument"]["Statement"]
+            if statement["Effect"] == "Deny"
+        ]
+        assert [one["Condition"] for one in denied] == [{"Bool": {"aws:SecureTransport": "false"}}]
+
+
+def test_the_sweeper_runs_every_minute(deployment: Deployment) -> None:
+    (schedule,) = schedules(deployment)
+    assert schedule["ScheduleExpression"] == "rate(1 minute)"
+    assert deployment.alias_in(schedule["Target"]["Arn"]) == "sweeper"
+    assert deployment.functions["sweeper"]["Timeout"] < 60
+
+
+def test_an_upload_starts_the_import_with_its_version(deployment: Deployment) -> None:
+    (rule,) = rules(deployment)
+    pattern = rule["EventPattern"]
+    assert pattern["detail-type"] == ["Object Created"]
+    assert pattern["detail"]["object"]["key"] == [{"prefix": "uploads/"}]
+    assert "Uploads" in flat(pattern["detail"]["bucket"]["name"][0])
+    (target,) = rule["Targets"]
+    assert "Import" in flat(target["Arn"])
+    paths = set(target["InputTransformer"]["InputPathsMap"].values())
+    assert {"$.detail.bucket.name", "$.detail.object.key", "$.detail.object.version-id"} <= paths
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
+
+
+def test_every_function_and_workflow_has_an_alarm(deployment: Deployment) -> None:
+    assert deployment.alarmed("Errors") == {f"<{name}>" for name in deployment.function_ids}
+    machines = {f"<{name}>" for name in deployment.properties("AWS::StepFunctions::StateMachine")}
+    assert deployment.alarmed("ExecutionsFailed") == deployment.alarmed("ExecutionsTimedOut") == machines
+    assert len(deployment.alarms("Throttles")) == 1
+    assert len(deployment.alarms("5xx")) == 1
+
+
+def test_every_alarm_is_heard(deployment: Deployment) -> None:
+    (topic,) = deployment.properties("AWS::SNS::Topic")
+    alarms = deployment.properties("AWS::CloudWatch::Alarm").values()
+    assert alarms
+    for alarm in alarms:
+        assert alarm["AlarmActions"] == [{"Ref": topic}]
+        assert alarm["TreatMissingData"] == "notBreaching"
+
+
+def test_signals_are_looked_for_where_the_code_counts_them() -> None:
+    assert (METRICS_NAMESPACE, METRICS_SERVICE) == (observability.NAMESPACE, observability.SERVICE)
+
+
+def test_an_address_for_alarms_is_subscribed_where_one_is_given(deployments: dict[str, Deployment]) -> None:
+    subscribed = {
+        stage: [one["Endpoint"] for one in deployment.properties("AWS::SNS::Subscription").values()]
+        for stage, deployment in deployments.items()
+    }
+    assert subscribed == {"local": [], "dev": [], "prod": ["oncall@example.com"]}
