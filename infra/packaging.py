@@ -2,13 +2,13 @@
 
 A function's package holds `functions/<name>/` and nothing of the others, so that the module is called
 `functions.<name>.handler` in Lambda as in tests. Assets are staged without bytecode of whoever ran the code last, and
-with that of the Python they are for where this process is one: Lambda cannot keep what it compiles in `/opt`.
+with that of the Python they are for where this machine has it: Lambda cannot keep what it compiles in `/opt`.
 """
 
 import hashlib
 import platform
-import py_compile
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -72,10 +72,9 @@ class Target:
 
     def _asset(self, root: Path, *, prefix: str = "/var/task/") -> lambda_.Code:
         fingerprint = _fingerprint(root, self.python)
-        if self.python == _running():
-            _compile(root, prefix)
-        # Bytecode is left out of the hash: it follows from source and Python, but not byte for byte.
-        return lambda_.Code.from_asset(str(root), asset_hash=fingerprint)
+        compiled = _compile(root, prefix, self.python)
+        # The hash is that of the sources: bytecode follows from them, but not byte for byte.
+        return lambda_.Code.from_asset(str(root), asset_hash=f"{fingerprint}{'c' if compiled else ''}")
 
 
 def target(context: Mapping[str, Any], *, local: bool) -> Target:
@@ -104,12 +103,18 @@ def _fingerprint(root: Path, python: str) -> str:
     return seen.hexdigest()
 
 
-def _compile(root: Path, prefix: str) -> None:
-    for path in root.rglob("*.py"):
-        # Unchecked: every file in an asset's zip has the same date, so bytecode that checks dates is never used.
-        py_compile.compile(
-            str(path),
-            dfile=prefix + path.relative_to(root).as_posix(),
-            doraise=True,
-            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-        )
+def _compile(root: Path, prefix: str, python: str) -> bool:
+    """Compile everything below `root` with that Python; whether there is one here that does it."""
+    interpreter = sys.executable if python == _running() else shutil.which(f"python{python}")
+    if interpreter is None:
+        return False
+    # Unchecked: every file in an asset's zip has the same date, so bytecode that checks dates is never used.
+    done = subprocess.run(  # noqa: S603
+        [
+            interpreter, "-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash",
+            "-s", str(root), "-p", prefix, str(root),
+        ],
+        check=False,
+        capture_output=True,
+    )  # fmt: skip
+    return done.returncode == 0

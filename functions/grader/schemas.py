@@ -1,11 +1,11 @@
 """The message that names a page to grade."""
 
-import json
+from typing import Literal
+
+from pydantic import ValidationError
 
 from smallpeck.kernel.errors import Malformed
-from smallpeck.kernel.ids import is_id
-
-VERSION = 1
+from smallpeck.runtime.schemas import Body, IdText
 
 
 class BadMessage(Malformed):
@@ -14,15 +14,16 @@ class BadMessage(Malformed):
     code = "bad_message"
 
 
+class PageSubmitted(Body):
+    """Answers were accepted for a page, and it waits to be graded."""
+
+    v: Literal[1]
+    page_id: IdText
+
+
 def read_message(text: str) -> str:
-    """The page id in `{"v": 1, "page_id": "..."}`; raises BadMessage."""
+    """The page id of a message; raises BadMessage."""
     try:
-        message = json.loads(text)
-    except ValueError as error:
-        raise BadMessage("the message is not JSON") from error
-    if not isinstance(message, dict) or message.get("v") != VERSION:
-        raise BadMessage("the message is of no version that is known here")
-    page_id = message.get("page_id")
-    if not isinstance(page_id, str) or not is_id(page_id):
-        raise BadMessage("the message names no page")
-    return page_id
+        return PageSubmitted.model_validate_json(text).page_id
+    except ValidationError as error:
+        raise BadMessage("the message is not one that is known here") from error

@@ -36,9 +36,7 @@ class Bill:
     """The capacity of one call while it runs; becomes charges and the ConsumedCapacity of the answer."""
 
     operation: str
-    charges: dict[tuple[str, str], list[float]] = field(
-        default_factory=lambda: defaultdict(lambda: [0.0, 0.0])
-    )
+    charges: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0]))
 
     def read(self, table: str, units: float, index: str = "") -> None:
         """Add read units."""

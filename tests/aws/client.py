@@ -60,9 +60,7 @@ class Client:
         self.faults = faults
         self.validate = validate
         self.exceptions = Exceptions()
-        self.meta = SimpleNamespace(
-            region_name=REGION, service_model=SimpleNamespace(service_name=self.service)
-        )
+        self.meta = SimpleNamespace(region_name=REGION, service_model=SimpleNamespace(service_name=self.service))
 
     def invoke(self, operation: str, params: Params, action: Action) -> Response:
         """Run one API call: check, hook, act, hook. Raises what boto3 raises."""
@@ -73,9 +71,7 @@ class Client:
             try:
                 result = action(params)
             except Rejection as refused:
-                raise client_error(
-                    operation, refused.code, refused.message, refused.status, **refused.extra
-                ) from None
+                raise client_error(operation, refused.code, refused.message, refused.status, **refused.extra) from None
             result["ResponseMetadata"] = {"HTTPStatusCode": 200, "RequestId": "virtual", "RetryAttempts": 0}
             return result
 

@@ -125,7 +125,7 @@ def drain(
         try:
             answer = handler(sqs_event(queue, messages), context)
             failures = failed_ids(answer, messages) if report_failures else set()
-        except (Exception, Crash) as error:
+        except (Exception, Crash) as error:  # noqa: BLE001 - whatever a handler raises, Lambda survives it
             done.errors.append(error)
             failures = {message.id for message in messages}
         for message in messages:

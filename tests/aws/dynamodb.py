@@ -40,9 +40,7 @@ class Dynamo(Client):
         "scan": ("ExclusiveStartKey", "LastEvaluatedKey"),
     }
 
-    def __init__(
-        self, clock: Clock, faults: Faults, *, validate: bool = True, keep_charges: bool = True
-    ) -> None:
+    def __init__(self, clock: Clock, faults: Faults, *, validate: bool = True, keep_charges: bool = True) -> None:
         super().__init__(clock, faults, validate=validate)
         self.meter = Meter(keep=keep_charges)
         self.unprocessed_every = 0
@@ -232,9 +230,7 @@ class Dynamo(Client):
                 item = read_key(table, {**entry, "Key": raw}, bill)
                 if item is not None:
                     responses[name].append(item)
-        return self._billed(
-            params, bill, {"Responses": responses, "UnprocessedKeys": unprocessed}, several=True
-        )
+        return self._billed(params, bill, {"Responses": responses, "UnprocessedKeys": unprocessed}, several=True)
 
     def batch_write_item(self, **params: Any) -> Response:
         """Up to 25 puts and deletes without conditions, each by itself."""

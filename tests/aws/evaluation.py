@@ -162,9 +162,7 @@ class _Compiler:
         self.literal(node[1], "size", ("S", "B", "SS", "NS", "BS", "L", "M"))
         return lambda item, scope: _length(inner(item, scope))
 
-    def literal(
-        self, node: Node, operator: str, allowed: tuple[str, ...], label: str = "operator or function"
-    ) -> None:
+    def literal(self, node: Node, operator: str, allowed: tuple[str, ...], label: str = "operator or function") -> None:
         """Add the check that a literal operand has one of the allowed types."""
         if node[0] != "value":
             return
@@ -183,9 +181,7 @@ class _Compiler:
     def comparison(self, operator: str, left_node: Node, right_node: Node) -> Test:
         left, right = self.operand(left_node), self.operand(right_node)
         if operator == "=":
-            return lambda item, scope: (
-                (found := left(item, scope)) is not None and found == right(item, scope)
-            )
+            return lambda item, scope: (found := left(item, scope)) is not None and found == right(item, scope)
         if operator == "<>":
             return lambda item, scope: left(item, scope) != right(item, scope)
         self.literal(left_node, operator, _ORDERED)
@@ -203,10 +199,7 @@ class _Compiler:
             def check(scope: Scope) -> None:
                 ordered = order(scope.values[low_node[1]], scope.values[high_node[1]])
                 if ordered is None:
-                    invalid(
-                        f"Invalid {kind}: The BETWEEN operator requires same data type for lower and "
-                        "upper bounds"
-                    )
+                    invalid(f"Invalid {kind}: The BETWEEN operator requires same data type for lower and upper bounds")
                 if ordered > 0:
                     invalid(
                         f"Invalid {kind}: The BETWEEN operator requires upper bound to be greater than or "
@@ -305,10 +298,7 @@ def check_overlap(kind: str, paths: Iterable[Path]) -> None:
         for two in listed[position + 1 :]:
             common = min(len(one), len(two))
             if one[:common] == two[:common]:
-                shown = [
-                    f"[{', '.join(str(p) if isinstance(p, str) else f'[{p}]' for p in x)}]"
-                    for x in (one, two)
-                ]
+                shown = [f"[{', '.join(str(p) if isinstance(p, str) else f'[{p}]' for p in x)}]" for x in (one, two)]
                 invalid(
                     f"Invalid {kind}: Two document paths overlap with each other; must remove or rewrite "
                     "one of "

@@ -85,6 +85,10 @@ class _Parser:
             problem = f'Syntax error; token: "{token}", near: "{near}"'
         raise Rejection("ValidationException", f"Invalid {self.kind}: {problem}")
 
+    def nothing_fits(self) -> Node:
+        """Refuse the token at hand, where a node was wanted."""
+        self.fail()
+
     def peek(self, ahead: int = 0) -> str:
         position = self.at + ahead
         return self.tokens[position] if position < len(self.tokens) else ""
@@ -208,11 +212,10 @@ class _Parser:
             self.take(")")
             if len(members) > 100:
                 self.fail(
-                    "The IN operator is provided with too many operands; number of operands: "
-                    + str(len(members))
+                    "The IN operator is provided with too many operands; number of operands: " + str(len(members))
                 )
             return ("in", left, tuple(members))
-        self.fail()
+        return self.nothing_fits()
 
     def predicate(self, function: str) -> Node:
         self.at += 2
@@ -222,7 +225,7 @@ class _Parser:
             arguments.append(self.operand())
         self.take(")")
         self.arity(function, len(arguments), _PREDICATES[function])
-        if function != "begins_with" and function != "contains" and arguments[0][0] != "path":
+        if function not in {"begins_with", "contains"} and arguments[0][0] != "path":
             self.fail(f"Operator or function requires a document path; operator or function: {function}")
         return ("call", function, tuple(arguments))
 
@@ -285,9 +288,7 @@ def _tokens(kind: str, text: str) -> list[str]:
         match = _TOKEN.match(text, at)
         if match is None:
             near = text[max(0, at - 5) : at + 6]
-            raise Rejection(
-                "ValidationException", f'Invalid {kind}: Syntax error; token: "{text[at]}", near: "{near}"'
-            )
+            raise Rejection("ValidationException", f'Invalid {kind}: Syntax error; token: "{text[at]}", near: "{near}"')
         at = match.end()
         if not match.group().isspace():
             tokens.append(match.group())

@@ -79,9 +79,7 @@ def _target(params: Mapping[str, Any]) -> str:
     if "RequestItems" in params:
         return ",".join(params["RequestItems"])
     if "TransactItems" in params:
-        tables = (
-            str(request["TableName"]) for entry in params["TransactItems"] for request in entry.values()
-        )
+        tables = (str(request["TableName"]) for entry in params["TransactItems"] for request in entry.values())
         return ",".join(dict.fromkeys(tables))
     for name in ("stateMachineArn", "QueueName", "SourceArn"):
         if name in params:
@@ -303,7 +301,7 @@ class Faults:
         self._local.depth = getattr(self._local, "depth", 0) + 1
         try:
             plan.race()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it belongs to the other invocation
             plan.race_errors.append(error)
         finally:
             self._local.depth -= 1
@@ -398,7 +396,7 @@ def _attempt(
     hook.plan(*plans)
     try:
         flow(world)
-    except (Exception, Crash) as raised:
+    except (Exception, Crash) as raised:  # noqa: BLE001 - handed to the caller
         error = raised
     finally:
         hook.clear()

@@ -32,7 +32,7 @@ class Record(NamedTuple):
 
     def item(self) -> Item:
         """A fresh copy of the item."""
-        unpacked: Item = marshal.loads(self.data)
+        unpacked: Item = marshal.loads(self.data)  # noqa: S302 - we packed it
         return unpacked
 
 
@@ -125,13 +125,14 @@ def canonical(value: Mapping[str, Any], depth: int = 0) -> tuple[Value, int]:
         return {"BOOL": data}, 1
     if kind == "NULL":
         if data is not True:
-            invalid(
-                "One or more parameter values were invalid: Null attribute value types must have the "
-                "value of true"
-            )
+            invalid("One or more parameter values were invalid: Null attribute value types must have the value of true")
         return {"NULL": True}, 1
     if kind in _SETS:
         return _canonical_set(kind, data)
+    return _canonical_nested(kind, data, depth)
+
+
+def _canonical_nested(kind: str, data: Any, depth: int) -> tuple[Value, int]:
     if depth >= _MAX_DEPTH:
         invalid("Nesting Levels have exceeded supported limits")
     size = 3
@@ -142,13 +143,13 @@ def canonical(value: Mapping[str, Any], depth: int = 0) -> tuple[Value, int]:
             members.append(member)
             size += member_size + 1
         return {"L": members}, size
-    if kind == "M":
-        entries = {}
-        for name, element in data.items():
-            entries[name], member_size = canonical(element, depth + 1)
-            size += utf8(name) + member_size + 1
-        return {"M": entries}, size
-    raise invalid("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
+    if kind != "M":
+        invalid("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
+    entries = {}
+    for name, element in data.items():
+        entries[name], member_size = canonical(element, depth + 1)
+        size += utf8(name) + member_size + 1
+    return {"M": entries}, size
 
 
 _SETS = {"SS": "string", "NS": "number", "BS": "binary"}
@@ -168,9 +169,7 @@ def _canonical_set(kind: str, data: Iterable[Any]) -> tuple[Value, int]:
         invalid(f"One or more parameter values were invalid: An {_SETS[kind]} set  may not be empty")
     if any(left == right for left, right in pairwise(members)):
         listed = ", ".join(map(str, data))
-        invalid(
-            f"One or more parameter values were invalid: Input collection [{listed}] contains duplicates."
-        )
+        invalid(f"One or more parameter values were invalid: Input collection [{listed}] contains duplicates.")
     return {kind: members}, size
 
 
@@ -290,7 +289,7 @@ def _checked_key(schema: Schema, item: Item) -> Key:
     partition = scalar(item[schema.partition])
     sort = scalar(item[schema.sort]) if schema.sort else ""
     for name, value in zip(schema.names, (partition, sort), strict=False):
-        if value == "" or value == b"":
+        if value in {"", b""}:
             invalid(
                 "One or more parameter values are not valid. The AttributeValue for a key attribute "
                 f"cannot contain an empty {'string' if value == '' else 'binary'} value. Key: {name}"

@@ -158,9 +158,7 @@ class Objects(Client):
         headers = {**version.headers, "Metadata": version.metadata}
         if params.get("MetadataDirective") == "REPLACE":
             headers = dict(params)
-        answer = self.store(
-            self.bucket(params["Bucket"]), params["Key"], version.data or b"", version.etag, headers
-        )
+        answer = self.store(self.bucket(params["Bucket"]), params["Key"], version.data or b"", version.etag, headers)
         result = {"ETag": answer.pop("ETag"), "LastModified": self.clock.datetime()}
         return {"CopyObjectResult": result, **answer}
 
@@ -282,11 +280,7 @@ class Objects(Client):
             current = bucket.current(key)
             cut = key.find(delimiter, len(prefix)) if delimiter else -1
             group = key[: cut + len(delimiter)] if cut >= 0 else ""
-            if (
-                current is None
-                or key <= after
-                or (group and (group in groups[-1:] or group == after[: len(group)]))
-            ):
+            if current is None or key <= after or (group and (group in groups[-1:] or group == after[: len(group)])):
                 continue
             if len(found) + len(groups) >= limit:
                 truncated = True

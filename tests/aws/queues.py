@@ -92,9 +92,7 @@ class Queue:
                 message.in_flight = False
                 self._show(message)
 
-    def take(
-        self, limit: int, visibility: float, bury: Callable[[Message], None], rng: Random | None
-    ) -> list[Message]:
+    def take(self, limit: int, visibility: float, bury: Callable[[Message], None], rng: Random | None) -> list[Message]:
         """Up to `limit` visible messages, hidden for `visibility` seconds. Messages that were received too
         often go to `bury`; with `rng` the order is random.
         """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.aws.capacity import Bill, read_units
-from tests.aws.errors import invalid
+from tests.aws.errors import Rejection, invalid
 from tests.aws.evaluation import Compiled, Scope, check_overlap, compiled, project, scope_of
 from tests.aws.expressions import Node, Path, Projection, parse_projection
 from tests.aws.items import Item, Key, Schema, canonical_item, item_size, key_of_request, scalar
@@ -121,9 +121,7 @@ def scan(table: Table, request: Request, bill: Bill) -> dict[str, Any]:
     segment, total = request.get("Segment"), request.get("TotalSegments")
     if (segment is None) != (total is None):
         missing, given = ("Segment", "TotalSegments") if segment is None else ("TotalSegments", "Segment")
-        invalid(
-            f"The {missing} parameter is required but was not present in the request when {given} is present"
-        )
+        invalid(f"The {missing} parameter is required but was not present in the request when {given} is present")
     if segment is not None and total is not None and segment >= total:
         invalid(
             "The Segment parameter is zero-based and must be less than parameter TotalSegments: "
@@ -173,9 +171,7 @@ def _view(table: Table, request: Request) -> _View:
 
 
 def _filter(request: Request) -> Compiled | None:
-    return (
-        compiled("FilterExpression", request["FilterExpression"]) if "FilterExpression" in request else None
-    )
+    return compiled("FilterExpression", request["FilterExpression"]) if "FilterExpression" in request else None
 
 
 def _projection(
@@ -258,10 +254,7 @@ def _key_condition(root: Node, schema: Schema, scope: Scope) -> tuple[Any, str, 
         kind = schema.partition_type if is_partition else schema.sort_type
         values = [scope.values[operand] for operand in operands]
         if any(kind not in value for value in values):
-            invalid(
-                "One or more parameter values were invalid: Condition parameter type does not match "
-                "schema type"
-            )
+            invalid("One or more parameter values were invalid: Condition parameter type does not match schema type")
         if any(value[kind] in ("", b"") for value in values) and operator != "begins_with":
             invalid(
                 "One or more parameter values are not valid. The AttributeValue for a key attribute "
@@ -308,7 +301,8 @@ def _simple(node: Node) -> tuple[str, Path, list[str]]:
         invalid("Conditions can be of length 1 or 2 only")
     elif form in ("or", "not", "in") or (form == "compare" and node[1] == "<>"):
         invalid(f"Invalid operator used in KeyConditionExpression: {_operator(node)}")
-    invalid("Invalid KeyConditionExpression: The expression is not a comparison of a key with a value")
+    message = "Invalid KeyConditionExpression: The expression is not a comparison of a key with a value"
+    raise Rejection("ValidationException", message)
 
 
 def _operator(node: Node) -> str:

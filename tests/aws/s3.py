@@ -50,9 +50,7 @@ class S3(Objects):
 
     def _part(self, params: Params) -> Response:
         if not 1 <= params["PartNumber"] <= 10_000:
-            raise Rejection(
-                "InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive"
-            )
+            raise Rejection("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
         data = content(params.get("Body", b""))
         etag = f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
         self._upload(params).parts[params["PartNumber"]] = (data, etag)
@@ -76,9 +74,7 @@ class S3(Objects):
                 raise Rejection("InvalidPart", "One or more of the specified parts could not be found.")
         parts = [upload.parts[number][0] for number in numbers]
         if any(len(part) < self.min_part_bytes for part in parts[:-1]):
-            raise Rejection(
-                "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed object size."
-            )
+            raise Rejection("EntityTooSmall", "Your proposed upload is smaller than the minimum allowed object size.")
         digests = b"".join(hashlib.md5(part, usedforsecurity=False).digest() for part in parts)
         etag = f'"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"'
         conditions: Params = {name: params[name] for name in ("IfNoneMatch", "IfMatch") if name in params}
@@ -104,29 +100,27 @@ class S3(Objects):
 
     def generate_presigned_url(
         self,
-        ClientMethod: str,
-        Params: Mapping[str, Any] | None = None,
-        ExpiresIn: int = 3600,
-        HttpMethod: str | None = None,
+        ClientMethod: str,  # noqa: N803
+        Params: Mapping[str, Any] | None = None,  # noqa: N803
+        ExpiresIn: int = 3600,  # noqa: N803
+        HttpMethod: str | None = None,  # noqa: N803
     ) -> str:
         """A stand-in for a signed address, the same for the same request and time; makes no call."""
         params = dict(Params or {})
         path = f"{params.pop('Bucket', '')}/{quote(str(params.pop('Key', '')))}"
         query = {name: str(value) for name, value in sorted(params.items())}
         expires = int(self.clock.now()) + ExpiresIn
-        signature = hashlib.sha256(
-            f"{ClientMethod} {HttpMethod} {path} {query} {expires}".encode()
-        ).hexdigest()
+        signature = hashlib.sha256(f"{ClientMethod} {HttpMethod} {path} {query} {expires}".encode()).hexdigest()
         query |= {"X-Amz-Expires": str(ExpiresIn), "X-Amz-Date": str(expires), "X-Amz-Signature": signature}
         return f"https://s3.{REGION}.amazonaws.com/{path}?{urlencode(query)}"
 
     def generate_presigned_post(
         self,
-        Bucket: str,
-        Key: str,
-        Fields: Mapping[str, str] | None = None,
-        Conditions: list[Any] | None = None,
-        ExpiresIn: int = 3600,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        Fields: Mapping[str, str] | None = None,  # noqa: N803
+        Conditions: list[Any] | None = None,  # noqa: N803
+        ExpiresIn: int = 3600,  # noqa: N803
     ) -> dict[str, Any]:
         """A stand-in for a signed form: url and fields; the policy field holds the conditions, for tests to
         read.

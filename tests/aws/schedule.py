@@ -136,13 +136,13 @@ class _Stage:
                 actor.result = actor.flow()
         except _Stop:
             return
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - handed to the caller
             actor.error = error
         self.waiting.remove(actor)
         self.ended.add(actor.name)
         try:
             self.pass_on()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - handed to the caller
             self.fail(error)
 
     def pause(self, call: Call) -> None:
@@ -154,7 +154,7 @@ class _Stage:
         try:
             actor.rank = (0 if self.first is not None and self.first(call) else 1, actor.number)
             following = self.choose()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - handed to the caller
             self.fail(error)
             raise _Stop from None
         if following is not actor:

@@ -74,17 +74,13 @@ class Sqs(Client):
         name = params["QueueName"]
         attributes = {key: str(value) for key, value in params.get("Attributes", {}).items()}
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,80}", name):
-            raise _bad_value(
-                "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
-            )
+            raise _bad_value("Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length")
         self._check_policy(attributes)
         existing = self._queues.get(name)
         if existing is not None:
             for key, value in attributes.items():
                 if self._attributes(existing).get(key) != value:
-                    message = (
-                        f"A queue already exists with the same name and a different value for attribute {key}"
-                    )
+                    message = f"A queue already exists with the same name and a different value for attribute {key}"
                     raise Rejection("QueueAlreadyExists", message)
             return {"QueueUrl": existing.url}
         url = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
@@ -171,16 +167,14 @@ class Sqs(Client):
         body, attributes = entry["MessageBody"], entry.get("MessageAttributes", {})
         if message_bytes(body, attributes) > queue.max_bytes:
             raise _bad_value(
-                "One or more parameters are invalid. Reason: Message must be shorter than "
-                f"{queue.max_bytes} bytes."
+                f"One or more parameters are invalid. Reason: Message must be shorter than {queue.max_bytes} bytes."
             )
         if not body:
             raise Rejection("MissingParameter", "The request must contain the parameter MessageBody.")
         delay = entry.get("DelaySeconds", queue.delay)
         if not 0 <= delay <= _MAX_DELAY:
             raise _bad_value(
-                f"Value {delay} for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 "
-                "and <= 900."
+                f"Value {delay} for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= 900."
             )
         self._messages_made += 1
         digest = hashlib.sha256(f"{queue.name}/{self._messages_made}".encode()).hexdigest()
@@ -199,9 +193,7 @@ class Sqs(Client):
         queue = self.queue(params["QueueUrl"])
         entries = params["Entries"]
         _check_batch(entries, "Send")
-        total = sum(
-            message_bytes(entry["MessageBody"], entry.get("MessageAttributes", {})) for entry in entries
-        )
+        total = sum(message_bytes(entry["MessageBody"], entry.get("MessageAttributes", {})) for entry in entries)
         if total > 1_048_576:
             message = f"Batch requests cannot be longer than 1048576 bytes. You have sent {total} bytes."
             raise Rejection(_SQS + "BatchRequestTooLong", message)
@@ -334,9 +326,7 @@ def _each(entries: list[Any], act: Any) -> Response:
         try:
             successful.append({"Id": entry["Id"], **act(entry)})
         except Rejection as refused:
-            failed.append(
-                {"Id": entry["Id"], "Code": refused.code, "Message": refused.message, "SenderFault": True}
-            )
+            failed.append({"Id": entry["Id"], "Code": refused.code, "Message": refused.message, "SenderFault": True})
     answer: Response = {}
     if successful:
         answer["Successful"] = successful

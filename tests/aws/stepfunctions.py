@@ -101,9 +101,7 @@ class Sfn(Client):
 
     def send_task_success(self, **params: Any) -> Response:
         """Record the output of a task."""
-        return self.invoke(
-            "SendTaskSuccess", params, lambda p: self._answer(TaskAnswer(p["taskToken"], p["output"]))
-        )
+        return self.invoke("SendTaskSuccess", params, lambda p: self._answer(TaskAnswer(p["taskToken"], p["output"])))
 
     def send_task_failure(self, **params: Any) -> Response:
         """Record the failure of a task."""

@@ -194,9 +194,7 @@ class Table:
         for index in self.indexes.values():
             index.check(item)
 
-    def apply(
-        self, key: Key, before: Item | None, after: Item | None, record: Record | None, bill: Bill
-    ) -> None:
+    def apply(self, key: Key, before: Item | None, after: Item | None, record: Record | None, bill: Bill) -> None:
         """Replace the item at `key` (`after` None deletes) and bill what the indexes cost."""
         self.writes += 1
         for index in self.indexes.values():
@@ -210,7 +208,7 @@ class Table:
                 if key not in index.lagging:
                     index.lagging[key] = self.items.get(key)
                 index.open_changes[key] = index.open_changes.get(key, 0) + 1
-                was, becomes = marshal.loads(marshal.dumps((before, after)))
+                was, becomes = marshal.loads(marshal.dumps((before, after)))  # noqa: S302 - a deep copy
                 self._pending.append(_Pending(self.writes, self.clock.now(), index, key, was, becomes))
         if record is not None:
             if key not in self.items:

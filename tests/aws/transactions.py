@@ -13,7 +13,7 @@ from tests.aws.errors import Rejection, invalid
 from tests.aws.items import Key
 from tests.aws.reads import read_key
 from tests.aws.tables import Table
-from tests.aws.writes import Change, ConditionFailed, commit, prepare, read_request
+from tests.aws.writes import Change, ConditionFailed, Intent, commit, prepare, read_request
 
 MAX_ITEMS = 100
 MAX_BYTES = 4 * 1024 * 1024
@@ -60,9 +60,7 @@ class Tokens:
         self._done[token] = _Done(fingerprint, now + TOKEN_SECONDS, sizes)
 
 
-def transact_write(
-    request: Mapping[str, Any], table_of: Callable[[str], Table], tokens: Tokens, bill: Bill
-) -> None:
+def transact_write(request: Mapping[str, Any], table_of: Callable[[str], Table], tokens: Tokens, bill: Bill) -> None:
     """Commit every write of the request or none. Raises TransactionCanceledException with one reason per
     item.
     """
@@ -75,17 +73,7 @@ def transact_write(
         for table_name, size in done.sizes:
             bill.read(table_name, read_units(size, consistent=True, transactional=True))
         return
-    intents = []
-    seen: set[tuple[str, Key]] = set()
-    for entry in entries:
-        if len(entry) != 1:
-            invalid("TransactItems can only contain one of Check, Put, Update or Delete")
-        ((kind, part),) = entry.items()
-        intent = read_request(kind, table_of(part["TableName"]), part)
-        if (intent.table.name, intent.key) in seen:
-            invalid("Transaction request cannot include multiple operations on one item")
-        seen.add((intent.table.name, intent.key))
-        intents.append(intent)
+    intents = _read(entries, table_of)
     changes: list[Change] = []
     reasons: list[dict[str, Any]] = []
     failed_sizes: list[int] = []
@@ -116,6 +104,21 @@ def transact_write(
     tokens.keep(token, fingerprint, tuple((change.table.name, change.size) for change in changes))
 
 
+def _read(entries: list[Mapping[str, Any]], table_of: Callable[[str], Table]) -> list[Intent]:
+    intents: list[Intent] = []
+    seen: set[tuple[str, Key]] = set()
+    for entry in entries:
+        if len(entry) != 1:
+            invalid("TransactItems can only contain one of Check, Put, Update or Delete")
+        ((kind, part),) = entry.items()
+        intent = read_request(kind, table_of(part["TableName"]), part)
+        if (intent.table.name, intent.key) in seen:
+            invalid("Transaction request cannot include multiple operations on one item")
+        seen.add((intent.table.name, intent.key))
+        intents.append(intent)
+    return intents
+
+
 def canceled(reasons: list[dict[str, Any]]) -> Rejection:
     """The cancellation with its reasons in the order of the request."""
     codes = ", ".join(reason["Code"] for reason in reasons)
@@ -127,9 +130,7 @@ def canceled(reasons: list[dict[str, Any]]) -> Rejection:
     )
 
 
-def transact_get(
-    request: Mapping[str, Any], table_of: Callable[[str], Table], bill: Bill
-) -> list[dict[str, Any]]:
+def transact_get(request: Mapping[str, Any], table_of: Callable[[str], Table], bill: Bill) -> list[dict[str, Any]]:
     """The Responses of TransactGetItems, in order; an absent item is an empty dict."""
     entries = request["TransactItems"]
     _check_count(entries, "transactItems")

@@ -38,7 +38,7 @@ def apply_update(item: Item, update: Update, scope: Scope, schema: Schema) -> tu
     _check_literals(update, scope)
     fresh: Item = dict(item)
     if any(len(path) > 1 for path in targets):
-        fresh = marshal.loads(marshal.dumps(item))
+        fresh = marshal.loads(marshal.dumps(item))  # noqa: S302 - a deep copy
     assignments: list[tuple[Path, Value | None]] = []
     for path, node in update.sets:
         assignments.append((scope.resolve(path), _evaluate(node, item, scope)))
@@ -140,14 +140,19 @@ def _without(old: Value, value: Value) -> Value | None:
     return make_set(kind, set(old[kind]) - set(data))
 
 
+def _step(container: Any, part: str | int) -> Value | None:
+    if isinstance(part, int):
+        member: Value | None = container[part] if part < len(container) else None
+        return member
+    entry: Value | None = container.get(part)
+    return entry
+
+
 def _parent(item: Item, path: Path) -> Any:
     """The dict or list that holds the last step of the path, or None where the way there is barred."""
     container: Any = item
     for part, following in pairwise(path):
-        if isinstance(part, int):
-            value = container[part] if part < len(container) else None
-        else:
-            value = container.get(part)
+        value = _step(container, part)
         container = (value or {}).get("L" if isinstance(following, int) else "M")
         if container is None:
             return None

@@ -70,9 +70,7 @@ class ConditionFailed(Exception):
 def read_request(kind: str, table: Table, request: Request) -> Intent:
     """Check everything about a Put, Update, Delete or ConditionCheck that does not need the stored item."""
     condition = (
-        compiled("ConditionExpression", request["ConditionExpression"])
-        if ("ConditionExpression" in request)
-        else None
+        compiled("ConditionExpression", request["ConditionExpression"]) if ("ConditionExpression" in request) else None
     )
     update = parse_update(request["UpdateExpression"]) if "UpdateExpression" in request else None
     uses = []
@@ -140,9 +138,7 @@ def write(intent: Intent, bill: Bill) -> Change:
         extra: dict[str, Any] = {}
         if intent.on_failure == "ALL_OLD" and failed.item is not None:
             extra["Item"] = failed.item
-        raise Rejection(
-            "ConditionalCheckFailedException", "The conditional request failed", 400, **extra
-        ) from None
+        raise Rejection("ConditionalCheckFailedException", "The conditional request failed", 400, **extra) from None
     commit(change, bill)
     return change
 

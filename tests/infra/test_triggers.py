@@ -1,10 +1,13 @@
 """Whatever calls a function calls its alias, and nothing that cannot be delivered is lost in silence."""
 
+import re
 from typing import Any
 
 import pytest
 
 from infra.constructs.alarms import METRICS_NAMESPACE, METRICS_SERVICE
+from infra.constructs.payouts import SIGNALS
+from infra.packaging import ROOT
 from smallpeck.runtime import observability
 from tests.infra.templates import Deployment, flat
 
@@ -202,6 +205,20 @@ def test_every_alarm_is_heard(deployment: Deployment) -> None:
     for alarm in alarms:
         assert alarm["AlarmActions"] == [{"Ref": topic}]
         assert alarm["TreatMissingData"] == "notBreaching"
+
+
+def test_every_signal_that_asks_for_a_person_has_an_alarm(deployment: Deployment) -> None:
+    raised = {
+        name
+        for room in ("layers/core/python/smallpeck", "functions")
+        for path in (ROOT / room).rglob("*.py")
+        for name in re.findall(r"\.alarm\(\s*\"(\w+)\"", path.read_text())
+    }
+    assert raised == set(SIGNALS)
+    for name in raised:
+        (alarm,) = deployment.alarms(name)
+        assert alarm["Namespace"] == METRICS_NAMESPACE
+        assert alarm["Dimensions"] == [{"Name": "service", "Value": METRICS_SERVICE}]
 
 
 def test_signals_are_looked_for_where_the_code_counts_them() -> None:

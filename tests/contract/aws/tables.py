@@ -10,12 +10,9 @@ def _table(name: str, keys: str, attributes: str, *indexes: dict[str, Any]) -> d
     table: dict[str, Any] = {
         "TableName": name,
         "BillingMode": "PAY_PER_REQUEST",
-        "KeySchema": [
-            {"AttributeName": k, "KeyType": kind} for k, kind in zip(keys.split(), kinds, strict=False)
-        ],
+        "KeySchema": [{"AttributeName": k, "KeyType": kind} for k, kind in zip(keys.split(), kinds, strict=False)],
         "AttributeDefinitions": [
-            {"AttributeName": entry.split(":")[0], "AttributeType": entry.split(":")[1]}
-            for entry in attributes.split()
+            {"AttributeName": entry.split(":")[0], "AttributeType": entry.split(":")[1]} for entry in attributes.split()
         ],
     }
     if indexes:
@@ -28,9 +25,7 @@ def _index(name: str, keys: str, projection: str, *extra: str) -> dict[str, Any]
     included = {"NonKeyAttributes": list(extra)} if extra else {}
     return {
         "IndexName": name,
-        "KeySchema": [
-            {"AttributeName": k, "KeyType": kind} for k, kind in zip(keys.split(), kinds, strict=False)
-        ],
+        "KeySchema": [{"AttributeName": k, "KeyType": kind} for k, kind in zip(keys.split(), kinds, strict=False)],
         "Projection": {"ProjectionType": projection, **included},
     }
 

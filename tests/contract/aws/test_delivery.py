@@ -18,9 +18,7 @@ def make(aws: Aws, count: int = 0, receives: int = 3, **attributes: str) -> tupl
     """The URLs of a work queue with `count` messages and of its dead-letter queue."""
     dead = aws.sqs.create_queue(QueueName="dead")["QueueUrl"]
     policy = json.dumps({"deadLetterTargetArn": aws.sqs.queue(dead).arn, "maxReceiveCount": receives})
-    work = aws.sqs.create_queue(QueueName="work", Attributes={"RedrivePolicy": policy, **attributes})[
-        "QueueUrl"
-    ]
+    work = aws.sqs.create_queue(QueueName="work", Attributes={"RedrivePolicy": policy, **attributes})["QueueUrl"]
     for number in range(count):
         aws.sqs.send_message(QueueUrl=work, MessageBody=str(number))
     return work, dead
@@ -58,9 +56,7 @@ def test_a_message_that_is_not_in_flight_cannot_be_hidden(aws: Aws) -> None:
     (message,) = aws.sqs.receive_message(QueueUrl=work, VisibilityTimeout=1)["Messages"]
     aws.clock.advance(1)
     with pytest.raises(aws.sqs.exceptions.MessageNotInflight):
-        aws.sqs.change_message_visibility(
-            QueueUrl=work, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=5
-        )
+        aws.sqs.change_message_visibility(QueueUrl=work, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=5)
 
 
 def test_retention_counts_from_sending_also_in_the_dead_letter_queue(aws: Aws) -> None:

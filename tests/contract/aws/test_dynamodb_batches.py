@@ -104,12 +104,8 @@ TRANSACTIONS = [
             transact(raises="ParamValidationError"),
             transact({**put("a", 1), **check("b", PRESENT)}, raises=BAD),
             transact(put("a", 1, ConditionExpression="v = :v"), raises=BAD, moto="breaks"),
-            transact(
-                update("a", "SET id = :v", {":v": n(1)}), raises=CANCELED, moto="raises ValidationException"
-            ),
-            transact(
-                {"Put": {"TableName": "none", "Item": {"id": s("a")}}}, raises="ResourceNotFoundException"
-            ),
+            transact(update("a", "SET id = :v", {":v": n(1)}), raises=CANCELED, moto="raises ValidationException"),
+            transact({"Put": {"TableName": "none", "Item": {"id": s("a")}}}, raises="ResourceNotFoundException"),
             get("a"),
         ],
     ),
@@ -180,9 +176,7 @@ def deleting(key: str) -> Json:
 
 
 def read(*keys: str, **about: Any) -> Step:
-    return Step(
-        "batch_get_item", {"RequestItems": {"solo": {"Keys": [{"id": s(key)} for key in keys]}}}, **about
-    )
+    return Step("batch_get_item", {"RequestItems": {"solo": {"Keys": [{"id": s(key)} for key in keys]}}}, **about)
 
 
 BATCHES = Scenario(

@@ -75,9 +75,7 @@ PUTTING = [
             put({"id": s("")}, raises=BAD),
             put({"id": s("x" * 2049)}, raises=BAD),
             put({"id": s("x" * 2048)}),
-            Step(
-                "get_item", {"TableName": "solo", "Key": {"id": n(1)}}, raises=BAD, moto="does not check it"
-            ),
+            Step("get_item", {"TableName": "solo", "Key": {"id": n(1)}}, raises=BAD, moto="does not check it"),
             Step("get_item", {"TableName": "solo", "Key": {"id": s("a"), "more": s("b")}}, raises=BAD),
             Step("get_item", {"TableName": "main", "Key": {"pk": s("a")}}, raises=BAD),
             Step("get_item", {"TableName": "solo", "Key": {"id": s("")}}, raises=BAD),
@@ -87,9 +85,7 @@ PUTTING = [
                 raises=BAD,
             ),
             Step("put_item", {"TableName": "numbers", "Item": {"id": n(1), "at": s("2")}}, raises=BAD),
-            Step(
-                "put_item", {"TableName": "nowhere", "Item": {"id": n(1)}}, raises="ResourceNotFoundException"
-            ),
+            Step("put_item", {"TableName": "nowhere", "Item": {"id": n(1)}}, raises="ResourceNotFoundException"),
             Step(
                 "get_item",
                 {"TableName": "nowhere", "Key": {"id": s("1")}},
@@ -201,9 +197,7 @@ CONDITIONS = [
             put(RICH),
             holds("begins_with(#t, :v)", {":v": s("hä")}, ExpressionAttributeNames={"#t": "title"}),
             fails("begins_with(#t, :v)", {":v": s("ä")}, ExpressionAttributeNames={"#t": "title"}),
-            refused(
-                "begins_with(#t, :v)", {":v": n(1)}, ExpressionAttributeNames={"#t": "title"}, moto="takes it"
-            ),
+            refused("begins_with(#t, :v)", {":v": n(1)}, ExpressionAttributeNames={"#t": "title"}, moto="takes it"),
             holds("contains(#t, :v)", {":v": s("llo")}, ExpressionAttributeNames={"#t": "title"}),
             holds("contains(#n, :v)", {":v": s("a")}, ExpressionAttributeNames={"#n": "names"}),
             fails("contains(#n, :v)", {":v": s("z")}, ExpressionAttributeNames={"#n": "names"}),
@@ -212,12 +206,8 @@ CONDITIONS = [
             holds("size(#l) = :v", {":v": n(3)}, ExpressionAttributeNames={"#l": "list"}),
             holds("size(#n) > :v", {":v": n(1)}, ExpressionAttributeNames={"#n": "names"}),
             holds("size(packed) = :v", {":v": n(2)}),
-            holds(
-                "#c BETWEEN :a AND :b", {":a": n(10), ":b": n(20)}, ExpressionAttributeNames={"#c": "count"}
-            ),
-            fails(
-                "#c BETWEEN :a AND :b", {":a": n(11), ":b": n(20)}, ExpressionAttributeNames={"#c": "count"}
-            ),
+            holds("#c BETWEEN :a AND :b", {":a": n(10), ":b": n(20)}, ExpressionAttributeNames={"#c": "count"}),
+            fails("#c BETWEEN :a AND :b", {":a": n(11), ":b": n(20)}, ExpressionAttributeNames={"#c": "count"}),
             refused(
                 "#c BETWEEN :a AND :b",
                 {":a": n(20), ":b": n(10)},

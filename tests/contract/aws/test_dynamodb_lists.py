@@ -94,9 +94,7 @@ PAGES = Scenario(
         backward := query("pk = :p AND sk < :s", pv(s=s("b2")), Limit=2, ScanIndexForward=False),
         following(backward),
         query("pk = :p AND begins_with(sk, :s)", pv(s=s("c")), Limit=1),
-        query(
-            "pk = :p", P, Limit=8, moto=NO_LAST_KEY, shows={"LastEvaluatedKey": {"pk": s("p"), "sk": s("é1")}}
-        ),
+        query("pk = :p", P, Limit=8, moto=NO_LAST_KEY, shows={"LastEvaluatedKey": {"pk": s("p"), "sk": s("é1")}}),
         query("pk = :p", P, Limit=9),
         query("pk = :p", P, ExclusiveStartKey={"pk": s("p"), "sk": s("a15")}, Limit=1),
         query("pk = :p", P, Limit=0, raises="ParamValidationError"),
@@ -191,9 +189,7 @@ INDEXES = Scenario(
             **BY_OWNER,
         ),
         index("by_owner", "#o = :a", {":a": s("bob")}, **BY_OWNER),
-        index(
-            "by_kind", "kind = :k", {":k": s("k")}, FilterExpression="attribute_exists(note)", Select="COUNT"
-        ),
+        index("by_kind", "kind = :k", {":k": s("k")}, FilterExpression="attribute_exists(note)", Select="COUNT"),
         index("by_kind", "kind = :k AND sk = :m", {":k": s("k"), ":m": s("m")}, Select="COUNT"),
         index("by_kind", "kind = :k", {":k": s("k")}, Select="ALL_ATTRIBUTES", raises=BAD),
         index("by_kind", "kind = :k", {":k": s("none")}),
@@ -314,9 +310,7 @@ TYPED = Scenario(
         *PARTS[:-1],
         Step(PARTS[-1].operation, PARTS[-1].params, raises=BAD, moto="takes an empty binary key"),
         Step("get_item", {"TableName": "binary", "Key": {"id": s("x"), "part": {"B": b"ab"}}}),
-        typed(
-            "binary", "id = :i AND begins_with(part, :b)", {":i": s("x"), ":b": {"B": b"a"}}, Select="COUNT"
-        ),
+        typed("binary", "id = :i AND begins_with(part, :b)", {":i": s("x"), ":b": {"B": b"a"}}, Select="COUNT"),
     ],
 )
 

@@ -35,9 +35,7 @@ UPDATES = [
             update("SET #l[0] = :v", {":v": n(5)}, ExpressionAttributeNames={"#l": "list"}),
             update("SET #l[9] = :v", {":v": n(6)}, ExpressionAttributeNames={"#l": "list"}),
             update("SET #l[2].deep = :v", {":v": n(7)}, ExpressionAttributeNames={"#l": "list"}),
-            update(
-                "SET #l = list_append(#l, :v)", {":v": li(s("end"))}, ExpressionAttributeNames={"#l": "list"}
-            ),
+            update("SET #l = list_append(#l, :v)", {":v": li(s("end"))}, ExpressionAttributeNames={"#l": "list"}),
             update("SET q = list_append(:v, if_not_exists(q, :none))", {":v": li(s("1")), ":none": li()}),
             update("SET q = list_append(:v, q)", {":v": li(s("0"))}),
             update("REMOVE #l[0], #l[1]", ExpressionAttributeNames={"#l": "list"}),

@@ -195,8 +195,7 @@ def test_an_oversized_item_cancels_its_transaction(world: Aws) -> None:
 
 def test_a_transaction_holds_four_megabytes(world: Aws) -> None:
     puts = [
-        {"Put": {"TableName": "solo", "Item": {"id": s(str(number)), "v": s("x" * 399_000)}}}
-        for number in range(11)
+        {"Put": {"TableName": "solo", "Item": {"id": s(str(number)), "v": s("x" * 399_000)}}} for number in range(11)
     ]
     with pytest.raises(world.dynamodb.exceptions.ClientError, match="4 MB"):
         world.dynamodb.transact_write_items(TransactItems=puts)

@@ -57,7 +57,7 @@ def transact(aws: Aws) -> None:
         (Fault.CONFLICT, "TransactionConflictException", False),
     ],
 )
-def test_each_fault(fault: Fault, error: type[BaseException] | str, committed: bool) -> None:
+def test_each_fault(fault: Fault, error: type[BaseException] | str, committed: bool) -> None:  # noqa: FBT001
     aws = build()
     wanted = getattr(aws.dynamodb.exceptions, error) if isinstance(error, str) else error
     with aws.faults.planned(Plan(fault, 0)), pytest.raises(wanted):
@@ -74,7 +74,7 @@ def test_a_crash_passes_through_except_exception() -> None:
     def careless() -> None:
         try:
             put(aws)
-        except Exception:
+        except Exception:  # noqa: BLE001 - what this test is about
             pytest.fail("the dead do not handle errors")
 
     with pytest.raises(Crash):

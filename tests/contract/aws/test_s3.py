@@ -96,9 +96,7 @@ OBJECTS = [
             versioned("get_object", 1),
             versioned("get_object", 5, raises="MethodNotAllowed", moto="has another code for deletions"),
             about("list_objects_v2", bucket="kept"),
-            versioned(
-                "delete_object", 5, shows={"DeleteMarker": True}, moto="does not say that it was a marker"
-            ),
+            versioned("delete_object", 5, shows={"DeleteMarker": True}, moto="does not say that it was a marker"),
             get("k", bucket="kept"),
             versioned("delete_object", 1),
             get("k", bucket="kept"),

@@ -205,17 +205,13 @@ def test_queues(scenario: Scenario, sqs: Pair) -> None:
 def test_a_message_received_too_often_is_buried(sqs: Pair) -> None:
     for client in sqs[:2]:
         dead = client.create_queue(QueueName="dead")["QueueUrl"]
-        arn = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"][
-            "QueueArn"
-        ]
+        arn = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 2})
         work = client.create_queue(QueueName="work", Attributes={"RedrivePolicy": policy})["QueueUrl"]
         sent = client.send_message(QueueUrl=work, MessageBody="poison")["MessageId"]
         for _ in range(2):
             (message,) = client.receive_message(QueueUrl=work)["Messages"]
-            client.change_message_visibility(
-                QueueUrl=work, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
-            )
+            client.change_message_visibility(QueueUrl=work, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
         assert "Messages" not in client.receive_message(QueueUrl=work)
         (buried,) = client.receive_message(QueueUrl=dead)["Messages"]
         assert (buried["MessageId"], buried["Body"]) == (sent, "poison")

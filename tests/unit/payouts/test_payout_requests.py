@@ -109,6 +109,19 @@ def test_two_at_once_take_the_money_once(world: PayoutWorld) -> None:
         world.check(done=False)
 
 
+def test_all_means_what_is_there_when_it_is_taken() -> None:
+    for at in range(_calls_of_a_request()):
+        world = PayoutWorld()
+        world.earn("w", 3 * FIVE)
+        plan = Plan(Fault.RACE, at, race=partial(world.ask, "w", FIVE, key="b"))
+        with world.aws.faults.planned(plan):
+            assert world.ask("w", key="a").amount_micros == 2 * FIVE
+        assert plan.fired
+        assert plan.race_errors == []
+        assert world.balance("w") == 0
+        world.check(done=False)
+
+
 @pytest.mark.parametrize("other", [None, FIVE])
 def test_the_same_request_twice_at_once_is_one_payout(other: int | None) -> None:
     for at in range(_calls_of_a_request()):

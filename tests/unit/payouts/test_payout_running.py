@@ -12,6 +12,7 @@ from smallpeck.payouts import running
 from smallpeck.payouts.model import PayoutState
 from smallpeck.payouts.runs import MembershipOpen, Run, RunNotFound, RunState, Waits
 from smallpeck.payouts.service import IdempotencyMismatch, PayoutRules, RailTerms
+from smallpeck.payouts.store import PayoutStore
 from tests.aws import Fault, Plan
 from tests.unit.payouts.world import DAY, FIVE, PayoutWorld
 
@@ -88,6 +89,25 @@ def test_the_membership_is_frozen_before_the_first_send(world: PayoutWorld) -> N
     world.send()
     assert world.payout(late.payout_id).state is PayoutState.REQUESTED
     assert len(posts(world)) == 1
+
+
+def test_nobody_joins_once_the_membership_is_closed(world: PayoutWorld) -> None:
+    """One of two that freeze the same run is slow, and has yet to write down what it found."""
+    (payout_id,) = asked(world, "ann@example.com")
+    run_id = world.start_run().run_id
+
+    class Lagging(PayoutStore):
+        def payable(self, **_: object) -> tuple[list[str], str | None]:
+            return [], None
+
+    close_it = partial(running.freeze, run_id=run_id, ports=replace(world.ports, payouts=Lagging(world.table)))
+    plan = Plan(Fault.RACE, "dynamodb.TransactWriteItems:platform", race=close_it)
+    with world.aws.faults.planned(plan):
+        assert running.freeze(run_id=run_id, ports=world.ports).members == 0
+    assert plan.fired
+    assert world.payout(payout_id).state is PayoutState.REQUESTED
+    world.run("next")
+    world.check()
 
 
 def test_members_are_numbered_in_the_order_they_asked(world: PayoutWorld) -> None:

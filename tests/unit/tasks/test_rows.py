@@ -107,7 +107,9 @@ def test_rows_keep_their_line_and_bad_rows_cost_no_other(
 def test_a_five_megabyte_row_is_rejected_in_bounded_memory(form: str) -> None:
     def body() -> Iterator[bytes]:
         yield b'id,t\n1,a\n2,"' if form.startswith("quoted") else b"id,t\n1,a\n2,"
-        piece = {"quoted lines": (b"x" * 63 + b"\n") * 1_024, "characters": "é".encode() * 32_768}.get(form, b"x" * 65_536)
+        piece = {"quoted lines": (b"x" * 63 + b"\n") * 1_024, "characters": "é".encode() * 32_768}.get(
+            form, b"x" * 65_536
+        )
         for _ in range(80):
             yield piece
         yield b'"\n3,b\n' if form.startswith("quoted") else b"\n3,b\n"
@@ -190,7 +192,7 @@ def test_the_form_is_told_by_the_name_and_else_by_the_content(name: str, start: 
         ("+7", {"integer"}, "+7"),
         (" 7", {"integer"}, " 7"),
         ("7.0", {"integer"}, "7.0"),
-        ("٧", {"integer"}, "٧"),
+        ("\u0667", {"integer"}, "\u0667"),
         ("9223372036854775807", {"integer"}, 2**63 - 1),
         ("9223372036854775808", {"integer"}, "9223372036854775808"),
         ("7", {"number"}, 7),
@@ -210,7 +212,9 @@ def test_a_cell_becomes_what_it_spells_exactly(cell: str, types: set[str], value
 
 
 def test_only_declared_cells_that_may_not_be_text_are_converted() -> None:
-    schema = {"properties": {"n": {"type": "integer"}, "t": {"type": ["string", "integer"]}, "e": {"enum": [1]}, "a": True}}
+    schema = {
+        "properties": {"n": {"type": "integer"}, "t": {"type": ["string", "integer"]}, "e": {"enum": [1]}, "a": True}
+    }
     assert declared_cell_types(schema) == {"n": {"integer"}}
     (row,) = read(b"n,t,other\n1,2,3\n", cell_types=declared_cell_types(schema))
     assert isinstance(row, Row)
@@ -242,10 +246,10 @@ def test_valid_csv_reads_as_pythons_own_reader_reads_it(
 @settings(max_examples=200, deadline=None)
 @given(body=st.text(st.sampled_from('ab,"\r\n é')).map(str.encode) | st.binary(max_size=60), size=st.integers(1, 9))
 def test_the_chunks_of_a_stream_make_no_difference(body: bytes, size: int) -> None:
-    def outcome(**how: int) -> object:
+    def outcome(size: int | None) -> object:
         try:
-            return read(body, **how)
+            return read(body, size=size)
         except FileRefused as refused:
             return refused.refusal, refused.line
 
-    assert outcome() == outcome(size=size)
+    assert outcome(None) == outcome(size)

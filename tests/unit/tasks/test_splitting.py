@@ -173,12 +173,19 @@ def peak_bytes(rows: int) -> int:
     return peak
 
 
-def test_memory_does_not_grow_with_the_file() -> None:
+@pytest.mark.parametrize("rows", [2_500, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_memory_does_not_grow_with_the_file(rows: int) -> None:
     peak_bytes(100)
-    small, large = peak_bytes(10_000), peak_bytes(40_000)
-    # Besides the set of ids: 32,768 slots become 131,072, and growing holds the old table beside the new one.
-    ids = 16 * (131_072 + 65_536 - 32_768)
-    assert large - ids <= 1.5 * small
+    small, large = peak_bytes(rows), peak_bytes(4 * rows)
+    assert large - largest_set(4 * rows) <= 1.5 * (small - largest_set(rows))
+
+
+def largest_set(members: int) -> int:
+    """Bytes of a set of ids at its largest growth: the new table with the old one beside it."""
+    slots = 1_024
+    while 2 * members > slots:
+        slots *= 2
+    return 16 * (slots + slots // 2)
 
 
 @pytest.mark.slow

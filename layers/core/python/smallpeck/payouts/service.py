@@ -141,8 +141,8 @@ def request_payout(
         try:
             posted = post(entry=reserve_entry(payout), alongside=[model.create(payout)], books=books, unit=unit)
         except InsufficientFunds:
-            # All of a balance that fell meanwhile is asked for again; a fixed sum is not.
-            if amount_micros is not None and payouts.payout(payout_id) is None:
+            # The balance fell meanwhile: what is all of it now is asked for again; a fixed sum is not.
+            if amount_micros is not None:
                 raise
             continue
         except EntryMismatch:

@@ -330,7 +330,10 @@ def _report(begun: Begun, reads: ImportReads) -> ImportReport:
 
 
 def _create_tasks(begun: Begun, rows: Sequence[PartRow], shards: int, reads: ImportReads, unit: UnitOfWork) -> None:
-    creates = {row.task_id: _create_task(begun, row, shards) for row in rows}
+    creates = {
+        row.task_id: Create(_place("task", begun, row, shards), new_task_fields(row.task_id, row.ordinal))
+        for row in rows
+    }
     try:
         unit.commit(list(creates.values()))
     except WriteConflict:
@@ -341,11 +344,6 @@ def _create_tasks(begun: Begun, rows: Sequence[PartRow], shards: int, reads: Imp
         missing = [create for create in creates.values() if create.ref not in standing]
         if missing:
             unit.commit(missing)
-
-
-def _create_task(begun: Begun, row: PartRow, shards: int) -> Create:
-    place = (begun.batch_id, row.ordinal % shards, row.ordinal // shards)
-    return Create(ref("task", *place), new_task_fields(row.task_id, row.ordinal))
 
 
 def _place(entity: str, begun: Begun, row: PartRow, shards: int) -> Ref:

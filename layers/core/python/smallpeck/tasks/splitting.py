@@ -263,7 +263,7 @@ class KeySet:
 
     def __init__(self) -> None:
         self._slots = 1024
-        self._table = array("Q", bytes(16 * self._slots))
+        self._table = array("Q", (0,)) * (2 * self._slots)
         self._count = 0
 
     def __len__(self) -> int:
@@ -292,7 +292,7 @@ class KeySet:
     def _grow(self) -> None:
         old = self._table
         self._slots *= 2
-        self._table = array("Q", bytes(16 * self._slots))
+        self._table = array("Q", (0,)) * (2 * self._slots)
         for at in range(0, len(old), 2):
             if old[at]:
                 place = self._find(old[at], old[at + 1])

@@ -1,0 +1,69 @@
+"""Plurality: the commonest answer, whatever the order of arrival; final as soon as it cannot change."""
+
+from collections import Counter
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smallpeck.consensus.plurality import PPM, decide
+
+
+def decided(answers: str, *, minimum: int = 3, maximum: int = 3, task_id: str = "t1") -> tuple[str | None, int, bool, bool]:
+    found = decide(task_id=task_id, answers=list(answers), min_answers=minimum, max_answers=maximum)
+    return found.answer, found.confidence_ppm, found.tied, found.final
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ("", (None, 0, False, False)),
+        ("a", ("a", PPM, False, False)),
+        ("aab", ("a", 666_666, False, True)),
+        ("aaa", ("a", PPM, False, True)),
+    ],
+)
+def test_the_commonest_answer_wins_with_the_share_that_agrees(
+    answers: str, expected: tuple[str | None, int, bool, bool]
+) -> None:
+    assert decided(answers) == expected
+
+
+def test_a_tie_is_said_to_be_one_and_does_not_depend_on_the_order_of_arrival() -> None:
+    results = {decided("".join(order)) for order in permutations("abc")}
+    assert len(results) == 1
+    ((_, confidence, tied, final),) = results
+    assert (confidence, tied, final) == (333_333, True, True)
+
+
+def test_ties_fall_evenly_over_tasks() -> None:
+    won = Counter(decided("ab", maximum=2, minimum=2, task_id=f"t{n}")[0] for n in range(1_000))
+    assert 400 < won["a"] < 600
+
+
+@pytest.mark.parametrize(
+    ("answers", "minimum", "maximum", "final"),
+    [
+        ("aa", 2, 3, True),
+        ("aa", 3, 3, False),
+        ("aab", 2, 5, False),
+        ("aaab", 2, 5, True),
+        ("aa", 2, 4, False),
+        ("ab", 2, 3, False),
+        ("aabb", 1, 4, True),
+    ],
+)
+def test_no_more_answers_are_asked_for_once_the_result_cannot_change(
+    answers: str, minimum: int, maximum: int, final: bool
+) -> None:
+    assert decided(answers, minimum=minimum, maximum=maximum)[3] is final
+
+
+@given(st.text("abc", max_size=9), st.text("abc", max_size=9), st.integers(1, 9))
+def test_a_final_result_stays_whatever_comes(answers: str, later: str, minimum: int) -> None:
+    found = decide(task_id="t", answers=list(answers), min_answers=minimum, max_answers=9)
+    if found.final:
+        whole = (answers + later)[: max(9, len(answers))]
+        again = decide(task_id="t", answers=list(whole), min_answers=minimum, max_answers=9)
+        assert again.answer == found.answer or found.tied
