@@ -9,6 +9,20 @@ from moto import mock_aws
 from infra.redrive import dead_letter_queues, redrive
 
 
+class Moving:
+    """moto's SQS, which cannot move messages, with a note of what was asked to move."""
+
+    def __init__(self, sqs) -> None:
+        self._sqs = sqs
+        self.started: list[str] = []
+
+    def start_message_move_task(self, *, SourceArn: str) -> None:  # noqa: N803 - AWS's name
+        self.started.append(SourceArn)
+
+    def __getattr__(self, name: str):
+        return getattr(self._sqs, name)
+
+
 @pytest.fixture
 def sqs(monkeypatch: pytest.MonkeyPatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -31,14 +45,9 @@ def test_only_the_stages_queues_with_a_source_are_sent_back(sqs, capsys: pytest.
     events = sqs.create_queue(QueueName="small-peck-dev-service-ImportDeadLettersQueue1")["QueueUrl"]
     for url in (held, held, other, events):
         sqs.send_message(QueueUrl=url, MessageBody="{}")
-    started = []
-    sqs.meta.events.register(
-        "before-call.sqs.StartMessageMoveTask", lambda params, **_: started.append(json.loads(params["body"]))
-    )
-    assert redrive(sqs, "dev", "") == 2
-    assert [one["SourceArn"].rpartition(":")[2] for one in started] == [
-        "small-peck-dev-service-SubmissionsDeadLettersQueue1"
-    ]
+    moving = Moving(sqs)
+    assert redrive(moving, "dev", "") == 2
+    assert [arn.rpartition(":")[2] for arn in moving.started] == ["small-peck-dev-service-SubmissionsDeadLettersQueue1"]
     assert "undelivered events" in capsys.readouterr().out
 
 
