@@ -59,6 +59,7 @@ lint: $(SYNCED)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(RUN) -m local.openapi --check
+	@$(RUN) -m local.event_schemas --check
 
 check: lint test
 

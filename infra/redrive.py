@@ -36,7 +36,7 @@ def redrive(sqs: Any, stage: str, name: str) -> int:
             sqs.start_message_move_task(SourceArn=attributes["QueueArn"])
             moved += held
         what = "on their way back" if has_source else "undelivered events"
-        print(f"{held:>8} {what:<20} {url.rpartition('/')[2]}")
+        sys.stdout.write(f"{held:>8} {what:<20} {url.rpartition('/')[2]}\n")
     return moved
 
 

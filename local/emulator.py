@@ -8,17 +8,21 @@ version bump cannot lose one silently. `tests/contract/ministack` shows each of 
 
 import contextlib
 import inspect
+import io
 import json
 import os
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
+import zipfile
 from collections import defaultdict
 from typing import Any
 
 _GRACE = 2.0
+_EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
 
 
 def main() -> None:
@@ -30,6 +34,7 @@ def main() -> None:
     _name_errors_by_class()
     _say_which_version()
     _put_groups_into_both_tokens()
+    _unpack_each_layer_once()
     _lose_no_time_on_silence()
     _bound_processes(int(os.environ.pop("SMALL_PECK_FUNCTION_PROCESSES", "2")))
     app.main()
@@ -150,7 +155,7 @@ def _put_groups_into_both_tokens() -> None:
     from ministack.services import cognito
 
     read = cognito._extract_trigger_response
-    if "scope_overrides.get(\"groupOverrideDetails\")" not in inspect.getsource(cognito._apply_pretoken_trigger):
+    if 'scope_overrides.get("groupOverrideDetails")' not in inspect.getsource(cognito._apply_pretoken_trigger):
         raise ChangedUnderneath("the trigger's groups are read in another way")
 
     def spreading(payload: Any) -> Any:
@@ -163,6 +168,45 @@ def _put_groups_into_both_tokens() -> None:
         return response
 
     cognito._extract_trigger_response = spreading
+
+
+def _unpack_each_layer_once() -> None:
+    """Workers share one unpacked copy of a layer's version, as they share /opt on AWS: read only.
+
+    MiniStack unpacks every layer anew for every worker process, in its own process, which holds up all other requests.
+    """
+    from ministack.core import lambda_runtime
+    from ministack.services import lambda_svc
+
+    spawn = lambda_runtime.Worker._spawn
+    source = inspect.getsource(spawn)
+    if 'self.config.get("Layers"' not in source or 'spawn_env = {**os.environ, **env_vars}' not in source:
+        raise ChangedUnderneath("workers find their layers in another way")
+    lock = threading.Lock()
+    places: dict[str, str] = {}
+
+    def place(arn: str) -> str:
+        with lock:
+            if arn not in places:
+                directory = tempfile.mkdtemp(prefix="layer-")
+                with zipfile.ZipFile(io.BytesIO(lambda_svc._resolve_layer_zip(arn) or _EMPTY_ZIP)) as archive:
+                    archive.extractall(directory)  # noqa: S202 - extractall never leaves the directory
+                places[arn] = directory
+            return places[arn]
+
+    def spawning(self: Any) -> None:
+        whole = self.config
+        if whole.get("Runtime", "").startswith("python"):
+            arns = [one if isinstance(one, str) else one["Arn"] for one in whole.get("Layers") or []]
+            variables = (whole.get("Environment") or {}).get("Variables") or {}
+            variables = {**variables, "_LAMBDA_LAYERS_DIRS": os.pathsep.join(place(arn) for arn in arns)}
+            self.config = {**whole, "Layers": [], "Environment": {"Variables": variables}}
+        try:
+            spawn(self)
+        finally:
+            self.config = whole
+
+    lambda_runtime.Worker._spawn = spawning
 
 
 def _lose_no_time_on_silence() -> None:

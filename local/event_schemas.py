@@ -1,7 +1,6 @@
 """JSON Schemas of the messages between parts, from the models that read them.
 
-    python -m local.event_schemas            writes events/schemas/
-    python -m local.event_schemas --check    fails where a file is not what the code says
+`python -m local.event_schemas` writes events/schemas/, with `--check` it fails where a file is not what the code says.
 """
 
 import argparse

@@ -18,16 +18,17 @@ from functions.requester_api.schemas import (
     UploadBody,
     UploadView,
 )
-from smallpeck.kernel.money import format_amount
+from smallpeck.kernel.money import BadAmount, format_amount
 from smallpeck.ledger import funding
 from smallpeck.ledger.accounts import requester_available
 from smallpeck.ledger.service import InsufficientFunds
 from smallpeck.runtime import wiring
 from smallpeck.runtime.http import Api, Call
-from smallpeck.runtime.schemas import ListQuery, NoBody, amount_micros
+from smallpeck.runtime.schemas import BadMoment, ListQuery, NoBody, amount_micros
 from smallpeck.runtime.statements import CurrencyQuery, StatementQuery, StatementView, statement
 from smallpeck.tasks import batches
 from smallpeck.tasks.model import BatchNotFound, BatchState, TaskNotFound, WrongBatchState
+from smallpeck.tasks.schema import BadSchema
 
 api = Api("requester")
 handler = api.handler
@@ -53,7 +54,7 @@ def get_statement(call: Call[None, StatementQuery]) -> StatementView:
     reply=DepositView,
     status=201,
     idempotency="required",
-    errors=(funding.DepositsClosed, funding.DepositTooLarge),
+    errors=(BadAmount, funding.DepositMismatch, funding.DepositsClosed, funding.DepositTooLarge),
     summary="Give yourself test money",
 )
 def deposit(call: Call[DepositBody]) -> DepositView:
@@ -81,7 +82,7 @@ def deposit(call: Call[DepositBody]) -> DepositView:
     reply=DraftView,
     status=201,
     idempotency="required",
-    errors=(batches.IdempotencyMismatch,),
+    errors=(batches.IdempotencyMismatch, BadAmount, BadMoment, BadSchema),
     summary="Describe a batch",
 )
 def create_batch(call: Call[BatchBody]) -> DraftView:

@@ -19,17 +19,19 @@ from functions.worker_api.schemas import (
     SubmissionBody,
     SubmissionView,
 )
-from smallpeck.kernel.money import format_amount
+from smallpeck.kernel.errors import Forbidden, InProgress
+from smallpeck.kernel.money import BadAmount, format_amount
 from smallpeck.ledger.accounts import worker_available
 from smallpeck.ledger.service import InsufficientFunds
 from smallpeck.payouts import service as payouts
 from smallpeck.people import service as people
-from smallpeck.people.model import NoDestination
+from smallpeck.people.model import BadDestination, BadProfile, NoDestination
 from smallpeck.runtime import wiring
 from smallpeck.runtime.http import Api, Call, Reply
 from smallpeck.runtime.schemas import Health, ListQuery, NoBody, amount_micros
 from smallpeck.runtime.statements import CurrencyQuery, StatementQuery, StatementView, statement
 from smallpeck.tasks import dispatch, seats, submissions
+from smallpeck.tasks.batches import IdempotencyMismatch
 from smallpeck.tasks.model import BatchClosed, BatchNotFound, may_do
 from smallpeck.tasks.pages import AlreadySubmitted, LeaseExpired, PageNotFound, PageNotLeased
 
@@ -51,7 +53,14 @@ def get_profile(call: Call) -> ProfileView:
     return views.profile(profile, here.settings.payout_threshold_micros)
 
 
-@api.route("PUT", "/profile", body=ProfileBody, reply=ProfileView, summary="Say who you are")
+@api.route(
+    "PUT",
+    "/profile",
+    body=ProfileBody,
+    reply=ProfileView,
+    errors=(BadProfile, BadAmount),
+    summary="Say who you are",
+)
 def put_profile(call: Call[ProfileBody]) -> ProfileView:
     here = wiring.current()
     threshold = call.body.payout_threshold
@@ -94,7 +103,17 @@ def get_batch(call: Call) -> BatchView:
     reply=LeaseView,
     status=201,
     idempotency="required",
-    errors=(BatchClosed, dispatch.NotEligible, dispatch.TooManyPages, dispatch.TasksNotOffered),
+    errors=(
+        BatchNotFound,
+        BatchClosed,
+        IdempotencyMismatch,
+        InProgress,
+        Forbidden,
+        dispatch.NotEligible,
+        dispatch.TooManyPages,
+        dispatch.TasksNotOffered,
+    ),
+    also={200: "No task of the batch has a seat for you now; `retry_after_seconds` says when to ask again."},
     summary="Lease the next page of a batch",
 )
 def lease_page(call: Call[LeaseBody]) -> Reply:
@@ -212,7 +231,14 @@ def get_destination(call: Call) -> DestinationView:
     )
 
 
-@api.route("PUT", "/payout-destination", body=DestinationBody, reply=DestinationView, summary="Say where to be paid")
+@api.route(
+    "PUT",
+    "/payout-destination",
+    body=DestinationBody,
+    reply=DestinationView,
+    errors=(BadDestination,),
+    summary="Say where to be paid",
+)
 def put_destination(call: Call[DestinationBody]) -> DestinationView:
     held = people.put_destination(
         worker_id=call.user_id,
@@ -231,7 +257,15 @@ def put_destination(call: Call[DestinationBody]) -> DestinationView:
     reply=PayoutView,
     status=201,
     idempotency="required",
-    errors=(payouts.BelowThreshold, payouts.NoDestination, payouts.DestinationCoolingOff, InsufficientFunds),
+    errors=(
+        BadAmount,
+        payouts.IdempotencyMismatch,
+        payouts.BelowThreshold,
+        payouts.NoDestination,
+        payouts.DestinationCoolingOff,
+        payouts.RailUnknown,
+        InsufficientFunds,
+    ),
     summary="Ask to be paid out",
 )
 def request_payout(call: Call[PayoutBody]) -> PayoutView:
@@ -261,7 +295,9 @@ def list_payouts(call: Call[None, ListQuery]) -> PayoutList:
     return PayoutList(payouts=found, next_cursor=here.cursor(run.next_after, call.scope))
 
 
-@api.route("GET", "/payouts/{payout_id}", reply=PayoutView, summary="One payout")
+@api.route(
+    "GET", "/payouts/{payout_id}", reply=PayoutView, errors=(payouts.PayoutNotFound,), summary="One of your payouts"
+)
 def get_payout(call: Call) -> PayoutView:
     store = wiring.current().once(wiring.payout_store)
     return views.payout(payouts.owned_payout(payout_id=call.path["payout_id"], worker_id=call.user_id, payouts=store))

@@ -10,9 +10,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
-METRICS_NAMESPACE = "SmallPeck"
-METRICS_SERVICE = "small-peck"
-"""Where `smallpeck.runtime.observability` counts."""
+from smallpeck.runtime.settings import METRICS_NAMESPACE, service_of
 
 _OLDEST_MESSAGE_SECONDS = 600
 _PERIOD = Duration.minutes(5)
@@ -21,8 +19,9 @@ _PERIOD = Duration.minutes(5)
 class Alarms(Construct):
     """The topic that alarms go to, and the alarms."""
 
-    def __init__(self, scope: Construct, construct_id: str) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, stage: str) -> None:
         super().__init__(scope, construct_id)
+        self._service = service_of(stage)
         self.topic = sns.Topic(self, "Topic", enforce_ssl=True)
         self._action = actions.SnsAction(self.topic)
 
@@ -59,7 +58,7 @@ class Alarms(Construct):
         metric = cloudwatch.Metric(
             namespace=METRICS_NAMESPACE,
             metric_name=name,
-            dimensions_map={"service": METRICS_SERVICE},
+            dimensions_map={"service": self._service},
             period=_PERIOD,
             statistic="Sum",
         )

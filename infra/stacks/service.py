@@ -34,7 +34,7 @@ class ServiceStack(Stack):
         **options: Any,
     ) -> None:
         super().__init__(scope, construct_id, **options)
-        alarms = Alarms(self, "Alarms")
+        alarms = Alarms(self, "Alarms", stage=stage.name)
         alarms.throttles()
         if alarm_email:
             alarms.topic.add_subscription(subscriptions.EmailSubscription(alarm_email))

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from infra.constructs.alarms import METRICS_NAMESPACE, METRICS_SERVICE
 from infra.constructs.payouts import SIGNALS
 from infra.packaging import ROOT
-from smallpeck.runtime import observability
+from smallpeck.runtime.settings import METRICS_NAMESPACE, Settings
 from tests.infra.templates import Deployment, flat
 
 AUDIENCES = ("worker", "requester", "operator")
@@ -218,11 +217,9 @@ def test_every_signal_that_asks_for_a_person_has_an_alarm(deployment: Deployment
     for name in raised:
         (alarm,) = deployment.alarms(name)
         assert alarm["Namespace"] == METRICS_NAMESPACE
-        assert alarm["Dimensions"] == [{"Name": "service", "Value": METRICS_SERVICE}]
-
-
-def test_signals_are_looked_for_where_the_code_counts_them() -> None:
-    assert (METRICS_NAMESPACE, METRICS_SERVICE) == (observability.NAMESPACE, observability.SERVICE)
+        function = next(iter(deployment.functions.values()))
+        service = Settings.from_environment(function["Environment"]["Variables"]).service
+        assert alarm["Dimensions"] == [{"Name": "service", "Value": service}]
 
 
 def test_an_address_for_alarms_is_subscribed_where_one_is_given(deployments: dict[str, Deployment]) -> None:

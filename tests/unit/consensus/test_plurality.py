@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from smallpeck.consensus.plurality import PPM, decide
 
 
-def decided(answers: str, *, minimum: int = 3, maximum: int = 3, task_id: str = "t1") -> tuple[str | None, int, bool, bool]:
+def decided(
+    answers: str, *, minimum: int = 3, maximum: int = 3, task_id: str = "t1"
+) -> tuple[str | None, int, bool, bool]:
     found = decide(task_id=task_id, answers=list(answers), min_answers=minimum, max_answers=maximum)
     return found.answer, found.confidence_ppm, found.tied, found.final
 
@@ -55,7 +57,10 @@ def test_ties_fall_evenly_over_tasks() -> None:
     ],
 )
 def test_no_more_answers_are_asked_for_once_the_result_cannot_change(
-    answers: str, minimum: int, maximum: int, final: bool
+    answers: str,
+    minimum: int,
+    maximum: int,
+    final: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
     assert decided(answers, minimum=minimum, maximum=maximum)[3] is final
 

@@ -21,7 +21,7 @@ class SystemClock:
 
 
 def to_rfc3339(moment_ms: int) -> str:
-    """ "2026-11-22T09:39:07.250Z" for a moment in milliseconds."""
+    """A moment in milliseconds as "2026-11-22T09:39:07.250Z"."""
     seconds, milliseconds = divmod(moment_ms, 1000)
     moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=milliseconds * 1000)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

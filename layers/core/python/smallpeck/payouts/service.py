@@ -43,6 +43,15 @@ class DestinationCoolingOff(Forbidden):
     code = "destination_cooling_off"
 
 
+class PayoutNotFound(NotFound):
+    """There is no such payout, or it is another worker's."""
+
+    code = "payout_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("there is no such payout")
+
+
 class RailUnknown(Unavailable):
     """The destination names a rail that this installation does not have."""
 
@@ -157,7 +166,7 @@ def owned_payout(*, worker_id: str, payout_id: str, payouts: Payouts) -> Payout:
     """A worker's payout; another's is as absent as one that never was."""
     payout = payouts.payout(payout_id)
     if payout is None or payout.worker_id != worker_id:
-        raise NotFound("there is no such payout")
+        raise PayoutNotFound
     return payout
 
 

@@ -17,10 +17,8 @@ from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
 from smallpeck.kernel.errors import SmallPeckError
 from smallpeck.runtime.problems import WorkflowError, known, workflow_error
-from smallpeck.runtime.settings import Settings
+from smallpeck.runtime.settings import METRICS_NAMESPACE, Settings
 
-SERVICE: Final = "small-peck"
-NAMESPACE: Final = "SmallPeck"
 REDACTED: Final = "[redacted]"
 _SECRET_KEYS: Final = frozenset(
     {
@@ -43,13 +41,14 @@ class _Formatter(LambdaPowertoolsFormatter):
         return describe(ei[1])
 
 
+_settings = Settings.from_environment(os.environ)
 logger = Logger(
-    service=SERVICE,
-    level=Settings.from_environment(os.environ).log_level,
+    service=_settings.service,
+    level=_settings.log_level,
     logger_formatter=_Formatter(serialize_stacktrace=False),
     log_uncaught_exceptions=False,
 )
-_metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
+_metrics = Metrics(namespace=METRICS_NAMESPACE, service=_settings.service)
 
 
 def begin(context: Any, *, correlation_id: str) -> None:

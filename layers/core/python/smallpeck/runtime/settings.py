@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 PREFIX: Final = "SMALLPECK_"
+SERVICE: Final = "small-peck"
+METRICS_NAMESPACE: Final = "SmallPeck"
 STAGES_WITH_TEST_DEPOSITS: Final = frozenset({"dev", "local"})
 
 
@@ -74,6 +76,12 @@ class Settings:
         """Whether requesters may give themselves funds: only on stages where money is not real."""
         return self.stage in STAGES_WITH_TEST_DEPOSITS
 
+    @property
+    def service(self) -> str:
+        """What logs and metrics of this stage are found under."""
+        stage = super().__getattribute__("stage")
+        return SERVICE if stage is _NOT_GIVEN else service_of(stage)
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """The settings that `environment` holds; an empty variable counts as not set."""
@@ -91,6 +99,11 @@ class Settings:
         if unknown:
             raise BadSetting(f"no such setting: {', '.join(sorted(unknown))}")
         return {variable(name): str(value) for name, value in sorted(values.items())}
+
+
+def service_of(stage: str) -> str:
+    """What logs and metrics of a stage are found under."""
+    return f"{SERVICE}-{stage}"
 
 
 def variable(name: str) -> str:

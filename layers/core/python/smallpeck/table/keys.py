@@ -30,12 +30,12 @@ data under each person's own key) and `keys` (those keys, wrapped). Each has a p
     batch_of        owner     BATCHES#{requester}       {created_at_ms:015d}#{batch}     a requester's batches
     page_of         owner     PAGES#{worker}            {leased_at_ms:015d}#{page}       a worker's pages
     payout_of       owner     PAYOUTS#{worker}          {requested_at_ms:015d}#{payout}  a worker's payouts
-    open            queue     OPEN                      {deadline_ms:015d}#{batch}       batches that are offered or closing
+    open            queue     OPEN                      {deadline_ms:015d}#{batch}       batches offered or closing
     want            queue     WANT#{batch}#{shard}      {rank:08d}                       tasks with a free seat
     lease           queue     LEASE#{batch}#{shard}     {expires_at_ms:015d}#{page}      leased pages
     submitted       queue     SUBMITTED#{shard}         {accepted_at_ms:015d}#{page}     pages not yet decided
     payable         queue     PAYABLE                   {requested_at_ms:015d}#{payout}  payouts no run has taken
-    unresolved      queue     UNRESOLVED                {since_ms:015d}#{payout}         payouts whose outcome is unknown
+    unresolved      queue     UNRESOLVED                {since_ms:015d}#{payout}         payouts of unknown outcome
 
 A part never contains `#`; accounts contain `:` between their words.
 """
@@ -99,12 +99,12 @@ INDEX_ENTRIES: Mapping[str, IndexEntry] = {
     "batch_of": IndexEntry("owner", "BATCHES#{requester}", "{created_at_ms:015d}#{batch}", "a requester's batches"),
     "page_of": IndexEntry("owner", "PAGES#{worker}", "{leased_at_ms:015d}#{page}", "a worker's pages"),
     "payout_of": IndexEntry("owner", "PAYOUTS#{worker}", "{requested_at_ms:015d}#{payout}", "a worker's payouts"),
-    "open": IndexEntry("queue", "OPEN", "{deadline_ms:015d}#{batch}", "batches that are offered or closing"),
+    "open": IndexEntry("queue", "OPEN", "{deadline_ms:015d}#{batch}", "batches offered or closing"),
     "want": IndexEntry("queue", "WANT#{batch}#{shard}", "{rank:08d}", "tasks with a free seat"),
     "lease": IndexEntry("queue", "LEASE#{batch}#{shard}", "{expires_at_ms:015d}#{page}", "leased pages"),
     "submitted": IndexEntry("queue", "SUBMITTED#{shard}", "{accepted_at_ms:015d}#{page}", "pages not yet decided"),
     "payable": IndexEntry("queue", "PAYABLE", "{requested_at_ms:015d}#{payout}", "payouts no run has taken"),
-    "unresolved": IndexEntry("queue", "UNRESOLVED", "{since_ms:015d}#{payout}", "payouts whose outcome is unknown"),
+    "unresolved": IndexEntry("queue", "UNRESOLVED", "{since_ms:015d}#{payout}", "payouts of unknown outcome"),
 }
 
 

@@ -19,6 +19,7 @@ from smallpeck.kernel.writes import (
     Write,
     WriteConflict,
 )
+from smallpeck.tasks.batches import IdempotencyMismatch
 from smallpeck.tasks.model import (
     MAX_OPEN_PAGES,
     Batch,
@@ -105,7 +106,7 @@ def lease_page(
 ) -> Page | NothingToDo:
     """Leases the next page, or the page of the tasks that are named; the same key gives the same page.
 
-    Raises Invalid where the key was used for another request, InProgress while the same request is being worked on,
+    Raises IdempotencyMismatch where the key was used for another request, InProgress while the same request is being worked on,
     BatchClosed, NotEligible, TooManyPages, and TasksNotOffered where no named task has a seat.
     """
     request_hash = content_hash(["lease", batch.batch_id, list(named_tasks) if named_tasks is not None else None])
@@ -113,7 +114,7 @@ def lease_page(
     known = reads.page(page_id)
     if known is not None:
         if known.request_hash != request_hash:
-            raise Invalid("this Idempotency-Key was used for another request")
+            raise IdempotencyMismatch
         return _again(known, batch, now_ms, reads, unit)
     _check_offered(worker, batch, now_ms)
     ordinals = _named_ordinals(batch, named_tasks)

@@ -1,9 +1,11 @@
 """Opening seats again: leases that ran out, pages that were returned, tasks that were left unanswered."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol
 
-from smallpeck.kernel.writes import AtLeast, Below, Change, Equals, UnitOfWork, Write, WriteConflict
+from smallpeck.kernel.writes import AtLeast, Below, Change, Equals, Present, UnitOfWork, Write, WriteConflict
 from smallpeck.tasks.model import Batch, Task, TaskStatus, task_ref, want_key
 from smallpeck.tasks.pages import (
     Assignment,
@@ -97,9 +99,15 @@ def release_due(*, page_id: str, batch: Batch, now_ms: int, reads: SeatReads, un
     return [one.ordinal for one in page.assignments]
 
 
-def leave(page: Page) -> Write:
+def leave(page: Page) -> Change:
     """The page no longer counts among the worker's open ones."""
     return Change(member_ref(page.worker_id, page.batch_id), add={"version": 1}, remove=(("open", page.page_id),))
+
+
+def leave_once(page: Page, unit: UnitOfWork) -> None:
+    """`leave`, for what may be done again: a page that has left already changes nothing."""
+    with suppress(WriteConflict):
+        unit.commit([replace(leave(page), when=(Present(("open", page.page_id)),))])
 
 
 def want(batch: Batch, tasks: Iterable[Task], unit: UnitOfWork) -> int:
@@ -146,7 +154,7 @@ def open_seats_of(
 def _open_seats(page: Page, batch: Batch, *, refused: bool, reads: SeatReads, unit: UnitOfWork) -> None:
     """All seats; then the page leaves the lease index, which leads here again until then."""
     open_seats_of(page, batch, page.assignments, refused=refused, reads=reads, unit=unit)
-    unit.commit([leave(page)])
+    leave_once(page, unit)
     unit.commit([Change(page_ref(page.page_id), index={"lease": None})])
 
 

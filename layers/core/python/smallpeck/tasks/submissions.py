@@ -19,7 +19,7 @@ from smallpeck.tasks.pages import (
     answers_hash,
     page_ref,
 )
-from smallpeck.tasks.seats import leave, own_page, refuse_unless_open
+from smallpeck.tasks.seats import leave_once, own_page, refuse_unless_open
 
 
 class NoSubmission(NotFound):
@@ -105,7 +105,7 @@ def submit(
         )
     accepted = own_page(reads.page(page.page_id), page.worker_id)
     nudge(page.page_id)
-    unit.commit([leave(page)])
+    leave_once(page, unit)
     return accepted
 
 
@@ -121,7 +121,7 @@ def _repeated(page: Page, texts: Mapping[str, str], nudge: Nudge, unit: UnitOfWo
         raise AlreadySubmitted("other answers were accepted for this page before")
     if page.state is PageState.SUBMITTED:
         nudge(page.page_id)
-        unit.commit([leave(page)])
+        leave_once(page, unit)
     return page
 
 
