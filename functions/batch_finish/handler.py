@@ -1,7 +1,5 @@
 """The steps of the workflow that finishes a batch."""
 
-from typing import Any
-
 from pydantic import BaseModel
 
 from functions.batch_finish.schemas import (
@@ -16,36 +14,32 @@ from functions.batch_finish.schemas import (
     Refunded,
     RefundStep,
     Step,
-    read_step,
 )
 from smallpeck.consensus.plurality import decide
 from smallpeck.runtime import wiring
-from smallpeck.runtime.observability import workflow_step
+from smallpeck.runtime.steps import step
 from smallpeck.tasks import finishing
 from smallpeck.tasks.model import BatchState
 
 
-@workflow_step
-def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    """Lambda entry: one step."""
-    return _run(read_step(event), wiring.current()).model_dump()
-
-
-def _run(step: Step, here: wiring.Wiring) -> BaseModel:
+@step(Step)
+def handler(asked: Step) -> BaseModel:
+    """Begins, recounts, refunds, publishes or ends."""
+    here = wiring.current()
     reads, unit, now_ms = here.once(wiring.task_store), here.table, here.clock.now_ms()
-    match step:
+    match asked:
         case BeginStep():
-            final = BatchState(step.final)
-            return Begun(shards=finishing.begin(batch_id=step.batch_id, final=final, reads=reads, unit=unit).shards)
+            final = BatchState(asked.final)
+            return Begun(shards=finishing.begin(batch_id=asked.batch_id, final=final, reads=reads, unit=unit).shards)
         case RecountStep():
-            found = finishing.recount(batch_id=step.batch_id, now_ms=now_ms, reads=reads, unit=unit, consensus=decide)
+            found = finishing.recount(batch_id=asked.batch_id, now_ms=now_ms, reads=reads, unit=unit, consensus=decide)
             return Recounted(ready=found.ready, **found.__dict__)
         case RefundStep():
             refunded = finishing.refund(
-                batch_id=step.batch_id, now_ms=now_ms, reads=reads, books=here.ledger, unit=unit
+                batch_id=asked.batch_id, now_ms=now_ms, reads=reads, books=here.ledger, unit=unit
             )
             return Refunded(refunded_micros=refunded)
         case PublishStep():
-            return Published(tasks=wiring.publish_results(here, step.batch_id))
+            return Published(tasks=wiring.publish_results(here, asked.batch_id))
         case EndStep():
-            return Ended(state=finishing.end(batch_id=step.batch_id, now_ms=now_ms, reads=reads, unit=unit).state)
+            return Ended(state=finishing.end(batch_id=asked.batch_id, now_ms=now_ms, reads=reads, unit=unit).state)

@@ -1,17 +1,10 @@
 """The steps of the finishing workflow and what they answer."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
-from smallpeck.kernel.errors import Malformed
 from smallpeck.runtime.schemas import Body, IdText, View
-
-
-class BadStep(Malformed):
-    """A payload that is no step of this workflow."""
-
-    code = "bad_step"
 
 
 class BeginStep(Body):
@@ -40,7 +33,7 @@ class EndStep(Body):
     batch_id: IdText
 
 
-Step = BeginStep | RecountStep | RefundStep | PublishStep | EndStep
+Step = Annotated[BeginStep | RecountStep | RefundStep | PublishStep | EndStep, Field(discriminator="step")]
 
 
 class Begun(View):
@@ -64,14 +57,3 @@ class Published(View):
 
 class Ended(View):
     state: str
-
-
-_STEPS: TypeAdapter[Step] = TypeAdapter(Annotated[Step, Field(discriminator="step")])
-
-
-def read_step(event: dict[str, Any]) -> Step:
-    """The step that a payload asks for; raises BadStep."""
-    try:
-        return _STEPS.validate_python(event)
-    except ValidationError as error:
-        raise BadStep("this is no step of finishing a batch") from error

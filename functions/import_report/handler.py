@@ -1,27 +1,22 @@
 """The steps that begin and end an import."""
 
-from typing import Any
-
 from pydantic import BaseModel
 
-from functions.import_report.schemas import BeginStep, CompleteStep, GiveUpStep, Step, begun, ended, read_step
+from functions.import_report.schemas import BeginStep, CompleteStep, GiveUpStep, Step, begun, ended
 from smallpeck.runtime import wiring
-from smallpeck.runtime.observability import workflow_step
+from smallpeck.runtime.steps import step
 from smallpeck.tasks import importing
 from smallpeck.tasks.importing import Begun, Upload
 
 
-@workflow_step
-def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Lambda entry: one step."""
-    return _run(read_step(event), wiring.current()).model_dump()
-
-
-def _run(step: Step, here: wiring.Wiring) -> BaseModel:
+@step(Step)
+def handler(asked: Step) -> BaseModel:
+    """Begins, completes or gives up an import."""
+    here = wiring.current()
     reads, unit, now_ms = here.once(wiring.import_store), here.table, here.clock.now_ms()
-    match step:
+    match asked:
         case BeginStep():
-            upload = Upload(step.bucket, step.key, step.version_id)
+            upload = Upload(asked.bucket, asked.key, asked.version_id)
             return begun(importing.begin(upload=upload, now_ms=now_ms, reads=reads, unit=unit))
         case CompleteStep(batch_id=batch_id, import_id=import_id):
             this = Begun(batch_id, import_id)

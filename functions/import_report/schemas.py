@@ -1,18 +1,11 @@
 """The steps that begin and end an import, and what they answer."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
-from smallpeck.kernel.errors import Malformed
 from smallpeck.runtime.schemas import Body, IdText, View
 from smallpeck.tasks.importing import Begun, Ignored, ImportReport
-
-
-class BadStep(Malformed):
-    """A payload that is no step of an import."""
-
-    code = "bad_step"
 
 
 class BeginStep(Body):
@@ -40,7 +33,7 @@ class GiveUpStep(Body):
     import_id: IdText
 
 
-Step = BeginStep | CompleteStep | GiveUpStep
+Step = Annotated[BeginStep | CompleteStep | GiveUpStep, Field(discriminator="step")]
 
 
 class BegunView(View):
@@ -61,17 +54,6 @@ class ReportView(View):
     accepted: int
     rejected: int
     error_code: str | None
-
-
-_STEPS: TypeAdapter[Step] = TypeAdapter(Annotated[Step, Field(discriminator="step")])
-
-
-def read_step(event: dict[str, Any]) -> Step:
-    """The step that a payload asks for; raises BadStep."""
-    try:
-        return _STEPS.validate_python(event)
-    except ValidationError as error:
-        raise BadStep("this is no step of an import") from error
 
 
 def begun(found: Begun | Ignored) -> BegunView:

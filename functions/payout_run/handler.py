@@ -1,55 +1,38 @@
 """The steps of the payout run workflow."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field
 
 from functions.payout_run.schemas import Done, Ended, EndStep, FreezeStep, Frozen, QueryStep, SendStep
-from smallpeck.kernel.errors import Invalid, Problem
 from smallpeck.payouts import running
 from smallpeck.payouts.runs import Ports
-from smallpeck.runtime.observability import workflow_step
+from smallpeck.runtime.steps import step
 from smallpeck.runtime.wiring import current, payout_ports
 
-_STEPS: TypeAdapter[FreezeStep | SendStep | QueryStep | EndStep] = TypeAdapter(
-    Annotated[FreezeStep | SendStep | QueryStep | EndStep, Field(discriminator="step")]
-)
+Step = Annotated[FreezeStep | SendStep | QueryStep | EndStep, Field(discriminator="step")]
 
 
-class BadStep(Invalid):
-    """A payload that is no step of this workflow."""
-
-    code = "bad_step"
-
-
-@workflow_step
-def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Lambda entry: one step."""
-    try:
-        step = _STEPS.validate_python(event)
-    except ValidationError as error:
-        problems = [Problem("/" + "/".join(map(str, one["loc"])), one["msg"]) for one in error.errors()]
-        raise BadStep("this is no step of a payout run", problems=problems) from error
-    return _run(step, current().once(payout_ports)).model_dump()
-
-
-def _run(step: FreezeStep | SendStep | QueryStep | EndStep, ports: Ports) -> BaseModel:
-    match step:
+@step(Step)
+def handler(asked: Step) -> BaseModel:
+    """Freezes the membership, sends, asks, or counts."""
+    ports = current().once(payout_ports)
+    match asked:
         case FreezeStep():
-            run = running.freeze(run_id=step.run_id, ports=ports)
+            run = running.freeze(run_id=asked.run_id, ports=ports)
             return Frozen(members=run.members, chunks=list(range(run.chunks)))
         case SendStep():
-            running.send(run_id=step.run_id, chunk=step.chunk, ports=ports)
+            running.send(run_id=asked.run_id, chunk=asked.chunk, ports=ports)
             return Done()
         case QueryStep(chunk=None):
             running.query_earlier(ports=ports)
             return Done()
         case QueryStep(chunk=int(chunk)):
-            running.query(run_id=step.run_id, chunk=chunk, ports=ports)
+            running.query(run_id=asked.run_id, chunk=chunk, ports=ports)
             return Done()
         case EndStep():
-            return _ended(step, ports)
-    raise TypeError(f"not a step: {step!r}")
+            return _ended(asked, ports)
+    raise TypeError(f"not a step: {asked!r}")
 
 
 def _ended(step: EndStep, ports: Ports) -> Ended:

@@ -26,7 +26,7 @@ MODELS = {"annotated_types", "pydantic", "pydantic_core", "typing_inspection"}
 ALLOWED: dict[str, set[str]] = {
     "batch_finish": LOGS | MODELS,
     "books_audit": LOGS | MODELS,
-    "grader": LOGS,
+    "grader": LOGS | MODELS,
     "import_part": LOGS | MODELS,
     "import_report": LOGS | MODELS,
     "import_split": LOGS | MODELS,

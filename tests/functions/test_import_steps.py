@@ -254,7 +254,7 @@ def test_a_payload_that_is_no_step_is_refused_by_name(imports: Imports, function
     for payload in ({}, {"step": "begin"}, {"step": "other"}, {"batch_id": "b#1", "import_id": "i"}):
         with pytest.raises(Exception, match="bad_step") as refused:
             handler(payload, None)
-        assert type(refused.value).__name__ == "SmallPeck.Malformed"
+        assert type(refused.value).__name__ == "SmallPeck.Invalid"
         assert isinstance(refused.value.__cause__, SmallPeckError)
 
 
