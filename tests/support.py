@@ -256,7 +256,11 @@ class World:
     def sweep(self) -> None:
         sweeping.nudge_forgotten(now_ms=self.now_ms, reads=self.tasks, nudge=self.nudged.append)
         sweeping.look_after_batches(
-            now_ms=self.now_ms, reads=self.tasks, unit=self.table, start_finish=self.told_to_finish.append
+            now_ms=self.now_ms,
+            reads=self.tasks,
+            unit=self.table,
+            nudge=self.nudged.append,
+            start_finish=self.told_to_finish.append,
         )
 
     def earned(self, worker: str, currency: str = "USD") -> int:

@@ -12,9 +12,10 @@ def handler(_event: dict[str, Any], _context: Any) -> dict[str, int]:
     """Lambda entry."""
     here = wiring.current()
     reads, now_ms = here.once(wiring.task_store), here.clock.now_ms()
-    nudged = sweeping.nudge_forgotten(now_ms=now_ms, reads=reads, nudge=here.once(wiring.nudge))
+    nudge, start_finish = here.once(wiring.nudge), here.once(wiring.start_finish)
+    nudged = sweeping.nudge_forgotten(now_ms=now_ms, reads=reads, nudge=nudge)
     told = sweeping.look_after_batches(
-        now_ms=now_ms, reads=reads, unit=here.table, start_finish=here.once(wiring.start_finish)
+        now_ms=now_ms, reads=reads, unit=here.table, nudge=nudge, start_finish=start_finish
     )
     count("PagesNudged", nudged)
     return {"pages_nudged": nudged, "batches_finishing": told}

@@ -290,13 +290,14 @@ def test_more_than_a_transaction_holds_is_refused_before_it_is_sent() -> None:
     assert aws.dynamodb.count("platform") == MAX_TRANSACTION_ITEMS
 
 
-def test_a_number_is_counted_up_and_down() -> None:
+def test_a_number_is_counted_up_as_long_as_it_is_below_the_limit() -> None:
     table = fresh_table()
     tickets = ref("tickets", "b1", 0)
 
-    assert table.increment(tickets, "next", 10) == 10
-    assert table.increment(tickets, "next", 5) == 15
-    assert table.increment(tickets, "next", -1) == 14
+    assert table.increment(tickets, "next", 10, below=12) == 10
+    assert table.increment(tickets, "next", 5, below=12) == 15
+    assert table.increment(tickets, "next", 5, below=12) is None
+    assert table.increment(tickets, "next", 5, below=16) == 20
 
 
 def test_death_in_the_middle_is_not_survived() -> None:

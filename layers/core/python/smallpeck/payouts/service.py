@@ -137,16 +137,22 @@ def request_payout(
         available = worker_available(worker_id)
         balance = books.balances([available], currency)[available].balance_micros
         wanted = model.payable_micros(balance, currency) if amount_micros is None else amount_micros
-        payout = _allowed(
-            worker_id=worker_id,
-            payout_id=payout_id,
-            asked=asked,
-            amount_micros=wanted,
-            currency=currency,
-            facts=workers.payout_facts(worker_id),
-            rules=rules,
-            now_ms=now_ms,
-        )
+        try:
+            payout = _allowed(
+                worker_id=worker_id,
+                payout_id=payout_id,
+                asked=asked,
+                amount_micros=wanted,
+                currency=currency,
+                facts=workers.payout_facts(worker_id),
+                rules=rules,
+                now_ms=now_ms,
+            )
+        except BelowThreshold:
+            # The same request may have run at the same time and be what emptied the balance.
+            if payouts.payout(payout_id) is None:
+                raise
+            continue
         try:
             posted = post(entry=reserve_entry(payout), alongside=[model.create(payout)], books=books, unit=unit)
         except InsufficientFunds:

@@ -25,6 +25,7 @@ _COUNTRIES = (
 )
 COUNTRIES = frozenset(_COUNTRIES.split())
 
+_NO_COUNTRY = "a country is its ISO 3166 code of two capital letters"
 _SHOWS_ITS_END = 8
 _LANGUAGE = re.compile(r"[a-z]{2,3}", re.ASCII)
 
@@ -111,23 +112,31 @@ def check_profile(
     platform_threshold_micros: int,
 ) -> None:
     """Raises BadProfile, naming every field that is not allowed."""
-    problems = []
-    if country is not None and country not in COUNTRIES:
-        problems.append(Problem("/country", "a country is its ISO 3166 code of two capital letters"))
+    problems = [] if country is None or country in COUNTRIES else [Problem("/country", _NO_COUNTRY)]
     if len(languages) > MAX_LANGUAGES:
         problems.append(Problem("/languages", f"at most {MAX_LANGUAGES} languages"))
     elif len(set(languages)) != len(languages):
         problems.append(Problem("/languages", "each language once"))
-    problems += [
-        Problem(f"/languages/{index}", 'a language is a primary tag such as "en"')
-        for index, language in enumerate(languages[:MAX_LANGUAGES])
-        if _LANGUAGE.fullmatch(language) is None
-    ]
+    problems += language_problems(languages[:MAX_LANGUAGES], "/languages")
     own = payout_threshold_micros
     if own is not None and not platform_threshold_micros <= own <= MAX_AMOUNT_MICROS:
         problems.append(Problem("/payout_threshold", "not below the platform's threshold, nor out of range"))
     if problems:
         raise BadProfile("the profile is not allowed", problems=problems)
+
+
+def country_problems(countries: Sequence[str], at: str) -> list[Problem]:
+    """A problem for each that is no country; `at` is the JSON Pointer of the list."""
+    return [Problem(f"{at}/{n}", _NO_COUNTRY) for n, country in enumerate(countries) if country not in COUNTRIES]
+
+
+def language_problems(languages: Sequence[str], at: str) -> list[Problem]:
+    """A problem for each that is no language; `at` is the JSON Pointer of the list."""
+    return [
+        Problem(f"{at}/{n}", 'a language is a primary tag such as "en"')
+        for n, language in enumerate(languages)
+        if _LANGUAGE.fullmatch(language) is None
+    ]
 
 
 def check_destination(destination: Destination) -> None:

@@ -77,17 +77,26 @@ class Table:
             attempt = self._pause_before_retry(0 if progress else attempt) if unread else 0
         return found
 
-    def increment(self, item: Ref, field: str, by: int) -> int:
-        """Adds to a number (absent counts as 0) and returns the new value. A lost answer may add twice."""
+    def increment(self, item: Ref, field: str, by: int, *, below: int) -> int | None:
+        """Adds to a number that is below a limit (absent counts as 0); the new value, or None where it is not below.
+
+        A lost answer may add twice.
+        """
         table, key = keys.key_of(item)
-        answer = self.api.update_item(
-            TableName=self.names[table],
-            Key=to_item(key),
-            UpdateExpression="ADD #n :by",
-            ExpressionAttributeNames={"#n": field},
-            ExpressionAttributeValues={":by": to_attribute(by)},
-            ReturnValues="UPDATED_NEW",
-        )
+        try:
+            answer = self.api.update_item(
+                TableName=self.names[table],
+                Key=to_item(key),
+                UpdateExpression="ADD #n :by",
+                ConditionExpression="attribute_not_exists(#n) OR #n < :below",
+                ExpressionAttributeNames={"#n": field},
+                ExpressionAttributeValues={":by": to_attribute(by), ":below": to_attribute(below)},
+                ReturnValues="UPDATED_NEW",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                return None
+            raise
         return int(from_item(answer["Attributes"])[field])
 
     def slice(

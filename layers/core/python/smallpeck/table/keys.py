@@ -34,6 +34,7 @@ data under each person's own key) and `keys` (those keys, wrapped). Each has a p
     want            queue     WANT#{batch}#{shard}      {rank:08d}                       tasks with a free seat
     lease           queue     LEASE#{batch}#{shard}     {expires_at_ms:015d}#{page}      leased pages
     submitted       queue     SUBMITTED#{shard}         {accepted_at_ms:015d}#{page}     pages not yet decided
+    review          queue     REVIEW#{batch}            {review_until_ms:015d}#{page}    pages that wait for decisions
     payable         queue     PAYABLE                   {requested_at_ms:015d}#{payout}  payouts no run has taken
     unresolved      queue     UNRESOLVED                {since_ms:015d}#{payout}         payouts of unknown outcome
 
@@ -103,6 +104,7 @@ INDEX_ENTRIES: Mapping[str, IndexEntry] = {
     "want": IndexEntry("queue", "WANT#{batch}#{shard}", "{rank:08d}", "tasks with a free seat"),
     "lease": IndexEntry("queue", "LEASE#{batch}#{shard}", "{expires_at_ms:015d}#{page}", "leased pages"),
     "submitted": IndexEntry("queue", "SUBMITTED#{shard}", "{accepted_at_ms:015d}#{page}", "pages not yet decided"),
+    "review": IndexEntry("queue", "REVIEW#{batch}", "{review_until_ms:015d}#{page}", "pages that wait for decisions"),
     "payable": IndexEntry("queue", "PAYABLE", "{requested_at_ms:015d}#{payout}", "payouts no run has taken"),
     "unresolved": IndexEntry("queue", "UNRESOLVED", "{since_ms:015d}#{payout}", "payouts of unknown outcome"),
 }

@@ -13,6 +13,7 @@ from smallpeck.ledger.posting import Entry, EntryKind, Posting
 from smallpeck.ledger.service import Books, post
 from smallpeck.tasks.model import (
     MAX_PAGE_BYTES,
+    PUBLISHED,
     Batch,
     BatchNotFound,
     BatchState,
@@ -53,10 +54,13 @@ class StartFinish(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """What the settlement rounds of a batch have counted: approved answers and closed tasks."""
+    """What the settlement rounds of a batch have counted: approved and rejected answers, closed tasks."""
 
     answers: int
+    rejected: int
     closed: int
+    median_seconds: float | None = None
+    """How long an answer took, in the median; None before the first."""
 
 
 def batch_id_of(requester_id: str, idempotency_key: str) -> str:
@@ -69,6 +73,14 @@ def own_batch(batch: Batch | None, requester_id: str) -> Batch:
     if batch is None or batch.requester_id != requester_id:
         raise BatchNotFound
     return batch
+
+
+def created_before(*, batch_id: str, request_hash: str, reads: BatchReads) -> Batch | None:
+    """The batch of a request that is sent again, as it is now; raises IdempotencyMismatch."""
+    known = reads.batch(batch_id)
+    if known is not None and known.request_hash != request_hash:
+        raise IdempotencyMismatch
+    return known
 
 
 def create_batch(*, batch: Batch, reads: BatchReads, unit: UnitOfWork) -> Batch:
@@ -98,7 +110,7 @@ def publish(*, batch: Batch, now_ms: int, reads: BatchReads, books: Books, unit:
     The price of every answer of every task moves from the requester to the batch's escrow in one entry. Publishing
     twice is the same as once. Raises WrongBatchState, Invalid and InsufficientFunds.
     """
-    if batch.state in (BatchState.ACTIVE, BatchState.CLOSING, *_ENDED):
+    if batch.state in (*PUBLISHED, BatchState.CLOSING, *_ENDED):
         return batch
     if batch.state is not BatchState.READY:
         raise WrongBatchState(f"this batch is {batch.state}; it can be published when its import is done")
@@ -144,7 +156,7 @@ def finish(*, batch: Batch, final: BatchState, reads: BatchReads, unit: UnitOfWo
             raise WrongBatchState(f"this batch is {batch.state}; cancel it instead")
         unit.commit([Change(batch_ref(batch.batch_id), set={"state": final}, when=(Equals("state", batch.state),))])
     else:
-        if batch.state is BatchState.ACTIVE:
+        if batch.state in PUBLISHED:
             with suppress(WriteConflict):  # somebody else began it, which is what was asked for
                 unit.commit([begin_closing(batch, final)])
         start_finish(batch.batch_id)
@@ -152,11 +164,11 @@ def finish(*, batch: Batch, final: BatchState, reads: BatchReads, unit: UnitOfWo
 
 
 def begin_closing(batch: Batch, final: BatchState) -> Write:
-    """An active batch offers no more work."""
+    """A published batch offers no more work."""
     return Change(
         batch_ref(batch.batch_id),
         set={"state": BatchState.CLOSING, "final": final},
-        when=(Equals("state", BatchState.ACTIVE),),
+        when=(Equals("state", batch.state),),
     )
 
 

@@ -22,6 +22,7 @@ from smallpeck.kernel.writes import (
 from smallpeck.tasks.batches import IdempotencyMismatch
 from smallpeck.tasks.model import (
     MAX_OPEN_PAGES,
+    PUBLISHED,
     Batch,
     BatchClosed,
     BatchState,
@@ -86,7 +87,7 @@ def is_offered(batch: Batch, now_ms: int) -> bool:
 
 def is_visible(batch: Batch) -> bool:
     """Whether workers may know of the batch: it is, or was, published."""
-    return batch.state in (BatchState.ACTIVE, BatchState.CLOSING, BatchState.CLOSED, BatchState.CANCELLED)
+    return batch.state in (*PUBLISHED, BatchState.CLOSING) or batch.closed_at_ms is not None
 
 
 def page_id_of(worker_id: str, idempotency_key: str) -> str:
@@ -106,8 +107,8 @@ def lease_page(
 ) -> Page | NothingToDo:
     """Leases the next page, or the page of the tasks that are named; the same key gives the same page.
 
-    Raises IdempotencyMismatch where the key was used for another request, InProgress while the same request is being worked on,
-    BatchClosed, NotEligible, TooManyPages, and TasksNotOffered where no named task has a seat.
+    Raises IdempotencyMismatch where the key was used for another request, InProgress while the same request is being
+    worked on, BatchClosed, NotEligible, TooManyPages, and TasksNotOffered where no named task has a seat.
     """
     request_hash = content_hash(["lease", batch.batch_id, list(named_tasks) if named_tasks is not None else None])
     page_id = page_id_of(worker.worker_id, idempotency_key)

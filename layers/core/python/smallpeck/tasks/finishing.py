@@ -11,13 +11,13 @@ from smallpeck.ledger.accounts import escrow, requester_available
 from smallpeck.ledger.posting import Entry, EntryKind, Posting
 from smallpeck.ledger.service import Books, post
 from smallpeck.tasks.batches import Progress, begin_closing
-from smallpeck.tasks.grading import Consensus, result_fields, result_of
-from smallpeck.tasks.model import Batch, BatchNotFound, BatchState, Task, TaskStatus, batch_ref, task_ref
-from smallpeck.tasks.pages import Page
+from smallpeck.tasks.model import PUBLISHED, Batch, BatchNotFound, BatchState, Task, TaskStatus, batch_ref, task_ref
+from smallpeck.tasks.pages import Page, PageState
 from smallpeck.tasks.seats import release_due
+from smallpeck.tasks.voting import Consensus, result_fields, result_of
 
 WAIT_SECONDS_MIN = 2
-WAIT_SECONDS_MAX = 60
+WAIT_SECONDS_MAX = 3_600
 CLOSED_BY_FINISH = "finish"
 
 
@@ -53,14 +53,14 @@ class Recount:
 
 
 def is_done(batch: Batch, progress: Progress) -> bool:
-    """Whether an active batch wants no more answers, as its settlement rounds have counted."""
-    return batch.state is BatchState.ACTIVE and progress.closed >= batch.task_count
+    """Whether a published batch wants no more answers, as its settlement rounds have counted."""
+    return batch.state in PUBLISHED and progress.closed >= batch.task_count
 
 
 def begin(*, batch_id: str, final: BatchState, reads: FinishReads, unit: UnitOfWork) -> Batch:
     """The batch offers no more work. It may be closing, or ended, already."""
     batch = _batch(batch_id, reads)
-    if batch.state is BatchState.ACTIVE:
+    if batch.state in PUBLISHED:
         with suppress(WriteConflict):  # begun by somebody else; the state is read again below
             unit.commit([begin_closing(batch, final)])
         batch = _batch(batch_id, reads)
@@ -74,23 +74,24 @@ def recount(*, batch_id: str, now_ms: int, reads: FinishReads, unit: UnitOfWork,
     """
     batch = _batch(batch_id, reads)
     held = votes = 0
-    next_expiry_ms: int | None = None
+    next_change_ms: int | None = None
     for shard in range(batch.shards):
         for task in reads.every_task(batch, shard):
             holders = 0
             for holder in task.holders.values():
-                if holder.expires_at_ms <= now_ms:
+                until_ms = holder.expires_at_ms
+                if until_ms <= now_ms:
                     release_due(page_id=holder.page_id, batch=batch, now_ms=now_ms, reads=reads, unit=unit)
-                else:
-                    next_expiry_ms = min(holder.expires_at_ms, next_expiry_ms or holder.expires_at_ms)
+                    until_ms = _review_end(holder.page_id, reads) or now_ms
+                next_change_ms = min(until_ms, next_change_ms or until_ms)
                 holders += 1
             held += holders
             votes += len(task.votes)
             if not holders and task.status is TaskStatus.OPEN and batch.state is BatchState.CLOSING:
                 _close(batch, task, unit, consensus)
     undecided = votes - reads.progress(batch_id).answers
-    until_expiry = WAIT_SECONDS_MIN if next_expiry_ms is None else (next_expiry_ms - now_ms) // 1000 + 1
-    return Recount(held, undecided, max(WAIT_SECONDS_MIN, min(until_expiry, WAIT_SECONDS_MAX)))
+    until_change = WAIT_SECONDS_MIN if next_change_ms is None else (next_change_ms - now_ms) // 1000 + 1
+    return Recount(held, undecided, max(WAIT_SECONDS_MIN, min(until_change, WAIT_SECONDS_MAX)))
 
 
 def refund(*, batch_id: str, now_ms: int, reads: FinishReads, books: Books, unit: UnitOfWork) -> int:
@@ -140,6 +141,11 @@ def _batch(batch_id: str, reads: FinishReads) -> Batch:
     if batch is None:
         raise BatchNotFound
     return batch
+
+
+def _review_end(page_id: str, reads: FinishReads) -> int | None:
+    page = reads.page(page_id)
+    return None if page is None or page.state is not PageState.IN_REVIEW else page.review_until_ms
 
 
 def _close(batch: Batch, task: Task, unit: UnitOfWork, consensus: Consensus) -> None:

@@ -17,7 +17,7 @@ TASKS_PER_SHARD = 2_000
 
 
 class BatchState(StrEnum):
-    """draft -> importing -> ready -> active -> closing -> closed | cancelled."""
+    """draft -> importing -> ready -> active <-> paused -> closing -> closed | cancelled."""
 
     DRAFT = "draft"
     """Described, without tasks."""
@@ -27,6 +27,8 @@ class BatchState(StrEnum):
     """Tasks stand; nothing is paid or offered yet."""
     ACTIVE = "active"
     """Paid for and offered to workers."""
+    PAUSED = "paused"
+    """Paid for, but offered to nobody; what is leased can be submitted."""
     CLOSING = "closing"
     """Offers no more work; waits for open leases and undecided pages."""
     CLOSED = "closed"
@@ -40,6 +42,10 @@ class Review(StrEnum):
 
     INSTANT = "instant"
     """Approved as soon as validation has passed; final."""
+    DEADLINE = "deadline"
+    """The requester may decide for some time; what is undecided then is approved."""
+    MANUAL = "manual"
+    """The requester decides; nobody goes unpaid for it: what is undecided after thirty days is approved."""
 
 
 class BatchNotFound(NotFound):
@@ -49,6 +55,10 @@ class BatchNotFound(NotFound):
 
     def __init__(self) -> None:
         super().__init__("there is no such batch")
+
+
+PUBLISHED = frozenset({BatchState.ACTIVE, BatchState.PAUSED})
+"""States in which a batch is paid for and its requester may still change its course."""
 
 
 class TaskNotFound(NotFound):
@@ -77,7 +87,8 @@ class Batch:
     """What a requester publishes. `task_schema` and `answer_schema` are JSON Schema 2020-12 as JSON text.
 
     A task closes with `max_answers` answers, or from `min_answers` on as soon as its result cannot change.
-    `price_micros` = `reward_micros` + `fee_micros`, for each answer.
+    `price_micros` = `reward_micros` + `fee_micros`, for each answer. `rubric` are the published clauses that a
+    rejection must name; without any, nothing can be rejected.
     """
 
     batch_id: str
@@ -102,6 +113,8 @@ class Batch:
     created_at_ms: int
     request_hash: str
     review: Review = Review.INSTANT
+    review_seconds: int = 0
+    rubric: tuple[str, ...] = ()
     state: BatchState = BatchState.DRAFT
     task_count: int = 0
     shards: int = 1
@@ -109,6 +122,7 @@ class Batch:
     largest_input_bytes: int = 0
     final: BatchState | None = None
     closed_at_ms: int | None = None
+    extensions: int = 0
 
     @property
     def answers_paid_for(self) -> int:

@@ -1,7 +1,7 @@
 """Pages: some assignments of one batch, leased and submitted together."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from smallpeck.kernel.errors import Conflict, NotFound
@@ -12,7 +12,7 @@ SUBMITTED_SHARDS = 8
 
 
 class PageState(StrEnum):
-    """leasing -> leased -> submitted -> decided, or expired, returned, void."""
+    """leasing -> leased -> submitted (-> in_review) -> decided, or expired, returned, void."""
 
     LEASING = "leasing"
     """Seats are being claimed."""
@@ -20,6 +20,8 @@ class PageState(StrEnum):
     """In a worker's hands."""
     SUBMITTED = "submitted"
     """Answered in time; not decided yet."""
+    IN_REVIEW = "in_review"
+    """Waits for its requester's decisions, or for the end of the review."""
     DECIDED = "decided"
     """Every assignment is decided and paid where approved."""
     EXPIRED = "expired"
@@ -82,6 +84,8 @@ class Page:
     """The record of a lease and of the submission that answers it.
 
     `answers` maps task ids to answers as canonical JSON text. `round` is the number of settlement rounds so far.
+    `deciding` is what the requester decided (task id -> "approved" or "rejected") and the grader has not carried out
+    yet; `rejections` says why answers were rejected.
     """
 
     page_id: str
@@ -98,6 +102,9 @@ class Page:
     decided_at_ms: int | None = None
     round: int = 0
     credited_micros: int = 0
+    review_until_ms: int | None = None
+    deciding: Mapping[str, str] | None = None
+    rejections: Mapping[str, Mapping[str, str | int]] = field(default_factory=dict)
 
     @property
     def home(self) -> int:

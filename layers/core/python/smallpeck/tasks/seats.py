@@ -20,6 +20,8 @@ from smallpeck.tasks.pages import (
     page_ref,
 )
 
+_MAY_HOLD_SEATS_IN_VAIN = frozenset({PageState.LEASING, PageState.LEASED, PageState.EXPIRED, PageState.RETURNED})
+
 
 class SeatReads(Protocol):
     """What opening seats reads."""
@@ -78,7 +80,7 @@ def release_due(*, page_id: str, batch: Batch, now_ms: int, reads: SeatReads, un
     decides that, by a condition on its state.
     """
     page = reads.page(page_id)
-    if page is None or page.state in (PageState.SUBMITTED, PageState.DECIDED, PageState.VOID):
+    if page is None or page.state not in _MAY_HOLD_SEATS_IN_VAIN:
         return []
     if page.state in (PageState.LEASED, PageState.LEASING):
         if page.expires_at_ms > now_ms:

@@ -12,6 +12,7 @@ from smallpeck.table.client import Slice, Table
 from smallpeck.tasks.batches import Progress
 from smallpeck.tasks.dispatch import Membership
 from smallpeck.tasks.model import Batch, BatchState, Holder, Result, Review, Task, TaskStatus, Vote, batch_ref, task_ref
+from smallpeck.tasks.pace import median_seconds
 from smallpeck.tasks.pages import Assignment, AssignmentState, Page, PageState, member_ref, page_ref
 from smallpeck.tasks.sweeping import Tickets
 
@@ -46,7 +47,10 @@ class TaskStore:
         """What the settlement rounds of a batch have counted so far."""
         counts = list(self.table.every("progress", batch_id))
         return Progress(
-            answers=sum(item.get("answers", 0) for item in counts), closed=sum(item.get("closed", 0) for item in counts)
+            answers=sum(item.get("answers", 0) for item in counts),
+            rejected=sum(item.get("rejected", 0) for item in counts),
+            closed=sum(item.get("closed", 0) for item in counts),
+            median_seconds=median_seconds(_summed(counts)),
         )
 
     def _batches(self, listed: Slice, limit: int) -> list[Batch]:
@@ -114,9 +118,10 @@ class TaskStore:
 
     # Dispatch
 
-    def take_tickets(self, batch_id: str, shard: int, count: int) -> int:
-        """Takes `count` tickets of a shard and returns the number of the first."""
-        return self.table.increment(ref("tickets", batch_id, shard), "next", count) - count
+    def take_tickets(self, batch_id: str, shard: int, count: int, *, end: int) -> int | None:
+        """Takes `count` tickets of a shard and returns the number of the first; None where `end` are taken."""
+        after = self.table.increment(ref("tickets", batch_id, shard), "next", count, below=end)
+        return None if after is None else after - count
 
     def tickets(self, batch_id: str, shard: int) -> Tickets:
         """How far the tickets of a shard are drawn."""
@@ -163,10 +168,31 @@ class TaskStore:
         found = self.table.get_many(refs)
         return [page_of(found[one]) for one in refs if one in found], listed.next_after
 
+    def in_review(self, batch_id: str, *, after: str | None, limit: int) -> tuple[list[Page], str | None]:
+        """Pages of a batch that wait for decisions, those whose review ends first in front; where the list goes on."""
+        listed = self.table.listed("review", batch_id, after=after, limit=limit)
+        refs = [page_ref(keys.parts_of_item("page", item)[0]) for item in listed.items[:limit]]
+        found = self.table.get_many(refs)
+        return [page_of(found[one]) for one in refs if one in found], listed.next_after
+
+    def reviews_over(self, batch_id: str, *, now_ms: int, limit: int) -> list[str]:
+        """Ids of pages whose review seems to have ended without all decisions."""
+        listed = self.table.listed("review", batch_id, before=keys.index_bound("review", now_ms + 1), limit=limit)
+        return [keys.parts_of_item("page", item)[0] for item in listed.items]
+
     def submitted_before(self, shard: int, *, moment_ms: int, limit: int) -> list[str]:
         """Ids of pages that were submitted before a moment and seem not to be decided."""
         listed = self.table.listed("submitted", shard, before=keys.index_bound("submitted", moment_ms), limit=limit)
         return [keys.parts_of_item("page", item)[0] for item in listed.items]
+
+
+def _summed(counts: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for item in counts:
+        for name, value in item.items():
+            if isinstance(value, int):
+                total[name] = total.get(name, 0) + value
+    return total
 
 
 def batch_of(item: Mapping[str, Any]) -> Batch:
@@ -180,6 +206,7 @@ def batch_of(item: Mapping[str, Any]) -> Batch:
             "review": Review(known["review"]),
             "countries": frozenset(known["countries"]),
             "languages": frozenset(known["languages"]),
+            "rubric": tuple(known["rubric"]),
             "final": None if final is None else BatchState(final),
         }
     )

@@ -24,7 +24,7 @@ class SuggestingReads(Protocol):
     """What suggesting reads."""
 
     def page(self, page_id: str) -> Page | None: ...
-    def take_tickets(self, batch_id: str, shard: int, count: int) -> int: ...
+    def take_tickets(self, batch_id: str, shard: int, count: int, *, end: int) -> int | None: ...
     def tasks(self, batch: Batch, ordinals: Sequence[int]) -> dict[int, Task]: ...
     def task(self, batch: Batch, ordinal: int) -> Task | None: ...
     def tasks_between(self, batch: Batch, shard: int, first: int, last: int) -> list[Task]: ...
@@ -64,13 +64,15 @@ def _draw(
         count = min(batch.page_size - len(chosen), size)
         if count == 0:
             return
-        first = reads.take_tickets(batch.batch_id, shard, count)
-        if first >= end:
+        first = reads.take_tickets(batch.batch_id, shard, count, end=end)
+        if first is None:
             return
         drawn = _at_positions(batch, shard, first, min(first + count, end), reads)
         usable = {task.ordinal: task for task in drawn if task.offers_seat_to(worker_id, batch)}
         want(batch, [task for task in drawn if task.ordinal not in usable or task.ordinal in chosen], unit)
         chosen.update(usable)
+        if first + count >= end:
+            return
 
 
 def _at_positions(batch: Batch, shard: int, first: int, after: int, reads: SuggestingReads) -> list[Task]:

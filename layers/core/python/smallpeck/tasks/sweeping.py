@@ -7,7 +7,7 @@ from typing import Protocol
 from smallpeck.kernel.writes import Change, UnitOfWork, ref
 from smallpeck.tasks.batches import Progress, StartFinish
 from smallpeck.tasks.finishing import is_done
-from smallpeck.tasks.model import Batch, BatchState, Task
+from smallpeck.tasks.model import Batch, BatchState, Review, Task
 from smallpeck.tasks.pages import SUBMITTED_SHARDS
 from smallpeck.tasks.seats import SeatReads, release_due, want
 from smallpeck.tasks.submissions import Nudge
@@ -34,6 +34,7 @@ class SweepReads(SeatReads, Protocol):
     def open_batches(self, *, after: str | None, limit: int) -> tuple[list[Batch], str | None]: ...
     def due_leases(self, batch_id: str, shard: int, *, now_ms: int, limit: int) -> list[str]: ...
     def progress(self, batch_id: str) -> Progress: ...
+    def reviews_over(self, batch_id: str, *, now_ms: int, limit: int) -> list[str]: ...
     def tickets(self, batch_id: str, shard: int) -> Tickets: ...
     def wanted(self, batch: Batch, shard: int, *, first: int, before: int, limit: int) -> list[int]: ...
     def every_task(self, batch: Batch, shard: int) -> Iterator[Task]: ...
@@ -52,8 +53,10 @@ def nudge_forgotten(*, now_ms: int, reads: SweepReads, nudge: Nudge) -> int:
     return len(forgotten)
 
 
-def look_after_batches(*, now_ms: int, reads: SweepReads, unit: UnitOfWork, start_finish: StartFinish) -> int:
-    """Opens seats whose lease ran out, and finishes batches that are done, past their deadline, or closing.
+def look_after_batches(
+    *, now_ms: int, reads: SweepReads, unit: UnitOfWork, nudge: Nudge, start_finish: StartFinish
+) -> int:
+    """Opens seats whose lease ran out, ends reviews, and finishes batches that are done, overdue or closing.
 
     Returns how many batches were told to finish; telling one twice is the same as once.
     """
@@ -67,6 +70,9 @@ def look_after_batches(*, now_ms: int, reads: SweepReads, unit: UnitOfWork, star
                     release_due(page_id=page_id, batch=batch, now_ms=now_ms, reads=reads, unit=unit)
                 if batch.state is BatchState.ACTIVE:
                     mend(batch=batch, shard=shard, now_ms=now_ms, reads=reads, unit=unit)
+            if batch.review is not Review.INSTANT:
+                for page_id in reads.reviews_over(batch.batch_id, now_ms=now_ms, limit=PAGES_AT_ONCE):
+                    nudge(page_id)
             overdue = batch.deadline_ms <= now_ms or batch.state is BatchState.CLOSING
             if overdue or is_done(batch, reads.progress(batch.batch_id)):
                 start_finish(batch.batch_id)
