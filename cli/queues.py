@@ -1,7 +1,7 @@
 """Sends what a dead-letter queue holds back to where it came from.
 
-    python -m infra.redrive --stage dev                 every dead-letter queue of the stage that holds something
-    python -m infra.redrive --stage dev --queue NAME    only those whose name contains NAME
+    python -m cli.queues --stage dev                 every dead-letter queue of the stage that holds something
+    python -m cli.queues --stage dev --queue NAME    only those whose name contains NAME
 
 Safe at any age: whoever receives a message a second time finds its work done. Queues that hold undelivered events have
 no queue to go back to; they are only counted here, and events/catalogue.md says how each is made up for.
@@ -36,7 +36,7 @@ def redrive(sqs: Any, stage: str, name: str) -> int:
             sqs.start_message_move_task(SourceArn=attributes["QueueArn"])
             moved += held
         what = "on their way back" if has_source else "undelivered events"
-        sys.stdout.write(f"{held:>8} {what:<20} {url.rpartition('/')[2]}\n")
+        print(f"{held:>8} {what:<20} {url.rpartition('/')[2]}")
     return moved
 
 
@@ -44,7 +44,7 @@ def main() -> int:
     """Redrives the queues of a stage, with the credentials of the environment."""
     import boto3
 
-    options = argparse.ArgumentParser(prog="infra.redrive", description=__doc__)
+    options = argparse.ArgumentParser(prog="cli.queues", description=__doc__)
     options.add_argument("--stage", required=True, choices=("dev", "prod"))
     options.add_argument("--queue", default="", help="part of the queue's name")
     chosen = options.parse_args()

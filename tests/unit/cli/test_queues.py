@@ -8,7 +8,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra.redrive import dead_letter_queues, redrive
+from cli.queues import dead_letter_queues, redrive
 
 
 class Moving:

@@ -1,0 +1,1 @@
+"""The command line of engineers: for deployed stages and the platform on this machine."""
