@@ -2,10 +2,10 @@
 
 from functions.operator_api import views
 from functions.operator_api.schemas import AuditView, RunBody, RunView
+from smallpeck.kernel.errors import IdempotencyMismatch
 from smallpeck.ledger import audit_service as audits
 from smallpeck.payouts import running
 from smallpeck.payouts.runs import RunNotFound, Waits
-from smallpeck.payouts.service import IdempotencyMismatch
 from smallpeck.runtime import wiring
 from smallpeck.runtime.http import Api, Call
 from smallpeck.runtime.schemas import NoBody

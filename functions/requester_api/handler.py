@@ -18,6 +18,7 @@ from functions.requester_api.schemas import (
     UploadBody,
     UploadView,
 )
+from smallpeck.kernel.errors import IdempotencyMismatch
 from smallpeck.kernel.money import BadAmount, format_amount
 from smallpeck.ledger import funding
 from smallpeck.ledger.accounts import requester_available
@@ -54,7 +55,7 @@ def get_statement(call: Call[None, StatementQuery]) -> StatementView:
     reply=DepositView,
     status=201,
     idempotency="required",
-    errors=(BadAmount, funding.DepositMismatch, funding.DepositsClosed, funding.DepositTooLarge),
+    errors=(BadAmount, IdempotencyMismatch, funding.DepositsClosed, funding.DepositTooLarge),
     summary="Give yourself test money",
 )
 def deposit(call: Call[DepositBody]) -> DepositView:
@@ -82,13 +83,17 @@ def deposit(call: Call[DepositBody]) -> DepositView:
     reply=DraftView,
     status=201,
     idempotency="required",
-    errors=(batches.IdempotencyMismatch, BadAmount, BadMoment, BadSchema),
+    errors=(IdempotencyMismatch, BadAmount, BadMoment, BadSchema),
     summary="Describe a batch",
 )
 def create_batch(call: Call[BatchBody]) -> DraftView:
     here = wiring.current()
-    described = views.described(call, here.settings.fee_basis_points)
-    created = batches.create_batch(batch=described, reads=here.once(wiring.task_store), unit=here.table)
+    reads = here.once(wiring.task_store)
+    batch_id = batches.batch_id_of(call.user_id, call.idempotency_key)
+    created = batches.created_before(batch_id=batch_id, request_hash=call.content_hash, reads=reads)
+    if created is None:
+        described = views.described(call, batch_id, here.settings.fee_basis_points)
+        created = batches.create_batch(batch=described, reads=reads, unit=here.table)
     form = wiring.upload_form(here, created, call.body.filename)
     return DraftView(batch=views.batch(created), upload=views.upload(form, call.now_ms))
 

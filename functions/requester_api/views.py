@@ -19,10 +19,11 @@ from smallpeck.kernel.clock import to_rfc3339
 from smallpeck.kernel.errors import Invalid, Problem
 from smallpeck.kernel.ids import canonical_json
 from smallpeck.kernel.money import MICROS_DECIMALS, format_amount, split_price
+from smallpeck.people.model import country_problems, language_problems
 from smallpeck.runtime.http import Call
 from smallpeck.runtime.schemas import amount_micros, moment_ms
 from smallpeck.runtime.wiring import LINK_SECONDS, UPLOAD_MAX_BYTES, Wiring, signed_link
-from smallpeck.tasks.batches import Progress, batch_id_of
+from smallpeck.tasks.batches import Progress
 from smallpeck.tasks.import_store import ImportReport
 from smallpeck.tasks.model import Batch, Task
 from smallpeck.tasks.results import results_key
@@ -31,7 +32,7 @@ from smallpeck.tasks.schema import BadSchema, check_schema
 DEFAULT_DEADLINE_MS = 30 * 86_400_000
 
 
-def described(call: Call[BatchBody], fee_basis_points: int) -> Batch:
+def described(call: Call[BatchBody], batch_id: str, fee_basis_points: int) -> Batch:
     """The draft that a request describes; raises Invalid with a pointer to each field that is not allowed."""
     body = call.body
     price_micros = amount_micros(body.price, body.currency, at="/price", decimals=MICROS_DECIMALS)
@@ -41,9 +42,12 @@ def described(call: Call[BatchBody], fee_basis_points: int) -> Batch:
         raise Invalid(detail, problems=[Problem("/min_answers", detail)])
     for name, schema in (("task_schema", body.task_schema), ("answer_schema", body.answer_schema)):
         _check_schema(schema, f"/{name}")
+    unknown = [*country_problems(body.countries, "/countries"), *language_problems(body.languages, "/languages")]
+    if unknown:
+        raise Invalid("nobody could do this batch", problems=unknown)
     deadline = body.deadline
     return Batch(
-        batch_id=batch_id_of(call.user_id, call.idempotency_key),
+        batch_id=batch_id,
         requester_id=call.user_id,
         title=body.title,
         instructions=body.instructions,

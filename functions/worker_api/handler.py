@@ -19,7 +19,7 @@ from functions.worker_api.schemas import (
     SubmissionBody,
     SubmissionView,
 )
-from smallpeck.kernel.errors import Forbidden, InProgress
+from smallpeck.kernel.errors import Forbidden, IdempotencyMismatch, InProgress
 from smallpeck.kernel.money import BadAmount, format_amount
 from smallpeck.ledger.accounts import worker_available
 from smallpeck.ledger.service import InsufficientFunds
@@ -31,7 +31,6 @@ from smallpeck.runtime.http import Api, Call, Reply
 from smallpeck.runtime.schemas import Health, ListQuery, NoBody, amount_micros
 from smallpeck.runtime.statements import CurrencyQuery, StatementQuery, StatementView, statement
 from smallpeck.tasks import dispatch, seats, submissions
-from smallpeck.tasks.batches import IdempotencyMismatch
 from smallpeck.tasks.model import BatchClosed, BatchNotFound, may_do
 from smallpeck.tasks.pages import AlreadySubmitted, LeaseExpired, PageNotFound, PageNotLeased
 
@@ -259,7 +258,7 @@ def put_destination(call: Call[DestinationBody]) -> DestinationView:
     idempotency="required",
     errors=(
         BadAmount,
-        payouts.IdempotencyMismatch,
+        IdempotencyMismatch,
         payouts.BelowThreshold,
         payouts.NoDestination,
         payouts.DestinationCoolingOff,

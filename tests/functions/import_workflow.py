@@ -14,7 +14,7 @@ from tests.support import World
 
 UPLOADS, WORK = "uploads-bucket", "work-bucket"
 DEFINITION = json.loads(Path("infra/workflows/import.asl.json").read_text())
-HANDLERS: Mapping[str, Callable[..., dict[str, Any]]] = {
+HANDLERS: Mapping[str, Callable[..., Any]] = {
     "${ImportSplit}": import_split,
     "${ImportPart}": import_part,
     "${ImportReport}": import_report,

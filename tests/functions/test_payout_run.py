@@ -78,6 +78,7 @@ def test_the_steps_of_a_run(desk: Desk) -> None:
     }  # fmt: skip
     handler({"step": "query", "run_id": run_id, "chunk": 0}, None)
     last = handler({"step": "end", "run_id": run_id, "round": 8}, None)
+    assert last is not None
     assert (last["settled"], last["unresolved"], last["again"], last["chunks"]) == (2, 1, False, [])
     states = [desk.world.payout(one).state for one in payout_ids]
     assert states == [PayoutState.SETTLED, PayoutState.RELEASED, PayoutState.SETTLED, PayoutState.UNKNOWN]

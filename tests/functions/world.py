@@ -66,6 +66,8 @@ class Platform:
         self.world = World()
         self.aws = self.world.aws
         self.answered: set[tuple[str, str]] = set()
+        self.ids: dict[str, str] = {}
+        """Ids of what a test has put there, by the names that paths give them."""
         self.dead_url = self._queue("submissions-dead")
         dead_arn = self.aws.sqs.queue(self.dead_url).arn
         policy = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": MAX_RECEIVES})
@@ -123,12 +125,12 @@ class Platform:
             name: sorted(self.aws.dynamodb.dump(name), key=lambda item: (item["pk"]["S"], item["sk"]["S"]))
             for name in TABLE_NAMES.values()
         }
-        buckets = {name: {key: len(v) for key, v in self.aws.s3.bucket(name).versions.items()} for name in self.buckets}
+        buckets = {
+            name: {key: len(v) for key, v in self.aws.s3.bucket(name).versions.items()} for name in (UPLOADS, WORK)
+        }
         queues = {url: self.aws.sqs.peek(url) for url in (self.queue_url, self.dead_url)}
         started = [(one.state_machine, one.name, one.input) for one in self.aws.sfn.executions]
         return {**tables, **buckets, **queues, "started": started}
-
-    buckets = (UPLOADS, WORK)
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
@@ -158,17 +160,17 @@ class Platform:
 
     def run_import(self, upload: Mapping[str, str]) -> dict[str, Any]:
         """The steps of the import workflow, as its file orders them."""
-        begun = import_report({"step": "begin", **upload}, None)
+        begun = stepped(import_report, {"step": "begin", **upload})
         if begun["ignored"] is not None:
             return begun
         ids = {name: begun[name] for name in ("batch_id", "import_id")}
-        found = import_split({**ids, **upload}, None)
+        found = stepped(import_split, {**ids, **upload})
         if found["state"] != "writing":
             return found
         manifest = json.loads(self.aws.s3.get_object(Bucket=WORK, Key=found["manifest_key"])["Body"].read())
         for one in manifest:
-            import_part({**ids, "shards": found["shards"], "part": one["part"], "key": one["key"]}, None)
-        return import_report({"step": "complete", **ids}, None)
+            stepped(import_part, {**ids, "shards": found["shards"], "part": one["part"], "key": one["key"]})
+        return stepped(import_report, {"step": "complete", **ids})
 
     # Queue and schedule
 
@@ -207,7 +209,7 @@ class Platform:
 
     def step(self, step: str, batch_id: str, **more: str) -> dict[str, Any]:
         """One step of that workflow."""
-        return batch_finish({"step": step, "batch_id": batch_id, **more}, Context())
+        return stepped(batch_finish, {"step": step, "batch_id": batch_id, **more})
 
     def finish(self, batch_id: str = "b1", final: str = "closed") -> None:
         """Its steps, as its file orders them."""
@@ -297,6 +299,13 @@ class Client:
 def answers_to(page: Mapping[str, Any], answer: Any = "cat") -> dict[str, Any]:
     """The body of a submission that answers every task of a page alike."""
     return {"answers": [{"task_id": one["task_id"], "answer": answer} for one in page["assignments"]]}
+
+
+def stepped(handler: Handler, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What a step of a workflow answers."""
+    answer: dict[str, Any] = handler(dict(payload), Context())
+    assert answer is not None
+    return answer
 
 
 def route_of(audience: str, method: str, path: str) -> str:

@@ -1,5 +1,7 @@
 """The HTTP API and its authorizer over a Cognito user pool: who gets in, and what the function is told."""
 
+import base64
+import json
 from typing import Any
 
 import pytest
@@ -257,3 +259,42 @@ def test_the_post_confirmation_trigger_is_never_invoked(lab: Lab) -> None:
     # The trigger before sign-up runs, so the witness works; nothing follows it before this later word.
     lab.client("lambda").invoke(FunctionName=trigger, Payload=b'{"triggerSource": "last"}')
     assert [event["triggerSource"] for event in lab.hear(witness, 2)] == ["PreSignUp_SignUp", "last"]
+
+
+CHANGING_GROUPS = """
+    def handler(event, context):
+        groups = {"groupsToOverride": ["worker", "of-the-app"]}
+        event["response"] = {"claimsAndScopeOverrideDetails": {"groupOverrideDetails": groups}}
+        return event
+"""
+
+
+def test_the_groups_that_a_trigger_gives_stand_in_both_tokens(lab: Lab) -> None:
+    """As on AWS, for version 2 of the trigger's event; the groups of the pool do not count beside them."""
+    users = lab.client("cognito-idp")
+    trigger = {"LambdaArn": lab.function(CHANGING_GROUPS), "LambdaVersion": "V2_0"}
+    pool = users.create_user_pool(PoolName=lab.name("pool"), LambdaConfig={"PreTokenGenerationConfig": trigger})[
+        "UserPool"
+    ]["Id"]
+    app = users.create_user_pool_client(
+        UserPoolId=pool, ClientName="app", ExplicitAuthFlows=["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
+    )["UserPoolClient"]["ClientId"]
+    users.create_group(UserPoolId=pool, GroupName="operator")
+    users.sign_up(ClientId=app, Username="someone", Password=PASSWORD)
+    users.admin_confirm_sign_up(UserPoolId=pool, Username="someone")
+    users.admin_add_user_to_group(UserPoolId=pool, Username="someone", GroupName="operator")
+
+    tokens = users.initiate_auth(
+        ClientId=app, AuthFlow="USER_PASSWORD_AUTH", AuthParameters={"USERNAME": "someone", "PASSWORD": PASSWORD}
+    )["AuthenticationResult"]
+    again = users.initiate_auth(
+        ClientId=app, AuthFlow="REFRESH_TOKEN_AUTH", AuthParameters={"REFRESH_TOKEN": tokens["RefreshToken"]}
+    )["AuthenticationResult"]
+
+    for token in (tokens["AccessToken"], tokens["IdToken"], again["AccessToken"]):
+        assert _claims(token)["cognito:groups"] == ["worker", "of-the-app"]
+
+
+def _claims(token: str) -> Any:
+    payload = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

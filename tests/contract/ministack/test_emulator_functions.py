@@ -72,6 +72,17 @@ def test_two_layers_are_on_the_path_and_the_later_one_wins(lab: Lab) -> None:
     assert lab.invoke(function) == ["first", "second", "second"]
 
 
+def test_all_workers_share_one_unpacked_copy_of_a_layers_version(lab: Lab) -> None:
+    """So a cold start does not wait for it to be unpacked again."""
+    name = lab.name("layer")
+    first, second = (lab.layer({"python/where.py": f"version = {n}"}, name=name) for n in (1, 2))
+    code = "import where\ndef handler(event, context): return [where.version, where.__file__]"
+    one, other, newer = (lab.invoke(lab.function(code, layers=[layer])) for layer in (first, first, second))
+    assert one == other
+    assert (one[0], newer[0]) == (1, 2)
+    assert one[1] != newer[1]
+
+
 def test_a_layer_hides_the_functions_own_module_of_that_name(lab: Lab) -> None:
     """On AWS the function's own code comes first: a name must not stand in both."""
     layer = lab.layer({"python/index.py": "def handler(event, context): return 'layer'"})

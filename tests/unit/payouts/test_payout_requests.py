@@ -4,14 +4,13 @@ from functools import partial
 
 import pytest
 
-from smallpeck.kernel.errors import Category, Invalid, NotFound
+from smallpeck.kernel.errors import Category, IdempotencyMismatch, Invalid, NotFound
 from smallpeck.ledger.service import InsufficientFunds
 from smallpeck.payouts import service
 from smallpeck.payouts.model import PayoutState
 from smallpeck.payouts.service import (
     BelowThreshold,
     DestinationCoolingOff,
-    IdempotencyMismatch,
     NoDestination,
     RailTerms,
     RailUnknown,

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from local.provider import Mode
-from smallpeck.kernel.errors import Invalid
+from smallpeck.kernel.errors import IdempotencyMismatch, Invalid
 from smallpeck.payouts import running
 from smallpeck.payouts.model import PayoutState
 from smallpeck.payouts.runs import MembershipOpen, Run, RunNotFound, RunState, Waits
-from smallpeck.payouts.service import IdempotencyMismatch, PayoutRules, RailTerms
+from smallpeck.payouts.service import PayoutRules, RailTerms
 from smallpeck.payouts.store import PayoutStore
 from tests.aws import Fault, Plan
 from tests.unit.payouts.world import DAY, FIVE, PayoutWorld

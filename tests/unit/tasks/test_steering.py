@@ -2,10 +2,9 @@
 
 import pytest
 
-from smallpeck.kernel.errors import Invalid
+from smallpeck.kernel.errors import IdempotencyMismatch, Invalid
 from smallpeck.ledger.accounts import escrow, requester_available
 from smallpeck.ledger.service import InsufficientFunds
-from smallpeck.tasks.batches import IdempotencyMismatch
 from smallpeck.tasks.dispatch import NothingToDo
 from smallpeck.tasks.model import Batch, BatchClosed, BatchState, TaskStatus, WrongBatchState
 from smallpeck.tasks.pace import median_seconds, pace_field

@@ -3,6 +3,7 @@
     SmallPeckError
     ├── Malformed          the bytes cannot be read
     ├── Invalid            readable, but not allowed; carries one Problem per field
+    │   └── IdempotencyMismatch
     ├── Unauthenticated    nobody is known to be asking
     ├── Forbidden          known, but not allowed
     ├── NotFound           absent, or another's
@@ -71,6 +72,15 @@ class Malformed(SmallPeckError):
 class Invalid(SmallPeckError):
     category = Category.INVALID
     code = "invalid"
+
+
+class IdempotencyMismatch(Invalid):
+    """The Idempotency-Key was used before, with another request."""
+
+    code = "idempotency_mismatch"
+
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key was used before with another request")
 
 
 class Unauthenticated(SmallPeckError):

@@ -1,6 +1,6 @@
 """How requesters' money comes in. Test deposits are for stages where money is not real."""
 
-from smallpeck.kernel.errors import Forbidden, Invalid
+from smallpeck.kernel.errors import Forbidden, IdempotencyMismatch, Invalid
 from smallpeck.kernel.ids import derived_id
 from smallpeck.kernel.writes import UnitOfWork
 from smallpeck.ledger.accounts import funding, requester_available
@@ -21,12 +21,6 @@ class DepositTooLarge(Invalid):
     """More than a test deposit may be."""
 
     code = "deposit_too_large"
-
-
-class DepositMismatch(Invalid):
-    """The Idempotency-Key was used for another deposit."""
-
-    code = "idempotency_mismatch"
 
 
 def deposit_for_testing(
@@ -57,5 +51,5 @@ def deposit_for_testing(
     try:
         post(entry=entry, alongside=[], books=books, unit=unit)
     except EntryMismatch as error:
-        raise DepositMismatch("this Idempotency-Key was used for another deposit") from error
+        raise IdempotencyMismatch from error
     return entry.entry_id

@@ -6,7 +6,7 @@ start -> freeze -> send (each chunk) -> end -> [wait -> query (each chunk) -> en
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from smallpeck.kernel.errors import Invalid, NotFound
+from smallpeck.kernel.errors import IdempotencyMismatch, Invalid, NotFound
 from smallpeck.kernel.writes import Contention, UnitOfWork, WriteConflict
 from smallpeck.ledger.posting import Entry
 from smallpeck.ledger.service import Posted, post
@@ -34,7 +34,7 @@ from smallpeck.payouts.runs import (
     next_run,
     run_id_of,
 )
-from smallpeck.payouts.service import IdempotencyMismatch, release_entry, settle_entry
+from smallpeck.payouts.service import release_entry, settle_entry
 
 ATTEMPTS = 10
 FREEZE_ITEMS = 40

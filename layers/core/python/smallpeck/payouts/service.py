@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from smallpeck.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Problem, Unavailable
+from smallpeck.kernel.errors import Conflict, Forbidden, IdempotencyMismatch, Invalid, NotFound, Problem, Unavailable
 from smallpeck.kernel.money import MAX_AMOUNT_MICROS, format_amount, whole_minor_units
 from smallpeck.kernel.writes import Contention, UnitOfWork
 from smallpeck.ledger.accounts import platform_revenue, rail_cash, rail_clearing, worker_available
@@ -14,15 +14,6 @@ from smallpeck.payouts import model
 from smallpeck.payouts.model import Payout
 
 REQUEST_ATTEMPTS = 10
-
-
-class IdempotencyMismatch(Invalid):
-    """The key was used for another request before."""
-
-    code = "idempotency_mismatch"
-
-    def __init__(self) -> None:
-        super().__init__("this Idempotency-Key was used before with another request")
 
 
 class BelowThreshold(Conflict):

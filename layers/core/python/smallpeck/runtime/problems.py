@@ -45,7 +45,8 @@ _TRANSPORT_FAILURES: Final = frozenset(
 )  # fmt: skip
 _BUSY_CODES: Final = frozenset(
     {
-        "InternalServerError", "InternalServiceError", "LimitExceededException", "PriorRequestNotComplete",
+        "InternalError", "InternalFailure", "InternalServerError", "InternalServiceError", "LimitExceededException",
+        "PriorRequestNotComplete",
         "ProvisionedThroughputExceededException", "RequestLimitExceeded", "RequestThrottled", "ServiceUnavailable",
         "SlowDown", "ThrottledException", "Throttling", "ThrottlingException", "TooManyRequestsException",
         "TransactionInProgressException",

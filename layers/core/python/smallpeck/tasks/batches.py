@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from smallpeck.kernel.errors import Conflict, Invalid, Problem
+from smallpeck.kernel.errors import Conflict, IdempotencyMismatch, Invalid, Problem
 from smallpeck.kernel.ids import derived_id
 from smallpeck.kernel.writes import Change, Create, Equals, UnitOfWork, Write, WriteConflict
 from smallpeck.ledger.accounts import MAX_ESCROW_SHARDS, escrow, requester_available
@@ -23,15 +23,6 @@ from smallpeck.tasks.model import (
 )
 
 _ENDED = (BatchState.CLOSED, BatchState.CANCELLED)
-
-
-class IdempotencyMismatch(Invalid):
-    """The Idempotency-Key was used before, with another request."""
-
-    code = "idempotency_mismatch"
-
-    def __init__(self) -> None:
-        super().__init__("this Idempotency-Key was used for another request")
 
 
 class NoResults(Conflict):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from smallpeck.kernel.errors import Conflict, Forbidden, InProgress, Invalid, Problem
+from smallpeck.kernel.errors import Conflict, Forbidden, IdempotencyMismatch, InProgress, Invalid, Problem
 from smallpeck.kernel.ids import content_hash, derived_id, ordinal_of_task
 from smallpeck.kernel.writes import (
     Absent,
@@ -19,7 +19,6 @@ from smallpeck.kernel.writes import (
     Write,
     WriteConflict,
 )
-from smallpeck.tasks.batches import IdempotencyMismatch
 from smallpeck.tasks.model import (
     MAX_OPEN_PAGES,
     PUBLISHED,

@@ -1,12 +1,12 @@
 """Changing the course of a published batch: pause, resume, ask for more, take more time."""
 
-from smallpeck.kernel.errors import Invalid, Problem
+from smallpeck.kernel.errors import IdempotencyMismatch, Invalid, Problem
 from smallpeck.kernel.ids import content_hash, derived_id
 from smallpeck.kernel.writes import Change, Equals, Path, UnitOfWork, Value, WriteConflict
 from smallpeck.ledger.accounts import escrow, requester_available
 from smallpeck.ledger.posting import Entry, EntryKind, Posting
 from smallpeck.ledger.service import Books, EntryMismatch, post
-from smallpeck.tasks.batches import BatchReads, IdempotencyMismatch, own_batch
+from smallpeck.tasks.batches import BatchReads, own_batch
 from smallpeck.tasks.model import MAX_ANSWERS_PER_TASK, PUBLISHED, Batch, BatchState, WrongBatchState, batch_ref
 
 
