@@ -6,6 +6,8 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 JOBS ?= auto
+# One at a time: they compare times, and some hold a million tasks in memory.
+SLOW_JOBS ?= 0
 UV_VERSION := 0.13.9
 # The newest tag of aws-cdk (3.0.0) reads older assemblies only; this one reads those of the locked aws-cdk-lib.
 CDK_VERSION := 2.1148.1
@@ -18,12 +20,13 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 export UV
 
-.PHONY: help bootstrap demo local test check lint format deploy clean
+.PHONY: help bootstrap demo local test test-slow check lint format deploy clean
 
 help:
 	@echo "make demo [DATASET=name] [TASKS=n]   the whole platform on this machine, with simulated workers"
 	@echo "make local                           the platform on this machine, until Ctrl-C"
 	@echo "make test                            the tests"
+	@echo "make test-slow                       those that take minutes: a million tasks, 50,000 rows"
 	@echo "make check                           what CI runs: format, lint, types, architecture, API document, tests"
 	@echo "make format                          put the code in shape"
 	@echo "make deploy STAGE=dev|prod           to the AWS account of the current credentials"
@@ -51,7 +54,10 @@ local: $(SYNCED)
 	@$(RUN) -m local.up $(ARGS)
 
 test: $(SYNCED)
-	@$(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(RUN) -m pytest -m "not slow" -n $(JOBS) --dist loadfile $(ARGS)
+
+test-slow: $(SYNCED)
+	@$(RUN) -m pytest -m slow -n $(SLOW_JOBS) --dist loadfile --durations=0 $(ARGS)
 
 lint: $(SYNCED)
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }

@@ -31,6 +31,11 @@ class Labels:
     """Whether each worker does exactly the tasks that `answers` gives them."""
 
     @property
+    def rows(self) -> int:
+        """How many rows the file has."""
+        return len(self.gold) + self.bad_rows
+
+    @property
     def labels(self) -> list[str]:
         """Every label that occurs."""
         given = {label for answers in self.answers.values() for label in answers.values()}
@@ -62,6 +67,8 @@ def sample() -> Labels:
 
 def from_folder(folder: Path, tasks: int | None) -> Labels:
     """Real answers: `labels.csv` (task,worker,label) and `gold.csv` (task,label); the first `tasks` of the gold."""
+    if not folder.is_dir():
+        raise BadDataset(f"{folder} is not a folder")
     gold = _gold(folder)
     if tasks is not None:
         gold = dict(list(gold.items())[:tasks])
@@ -87,11 +94,18 @@ def _gold(folder: Path) -> dict[str, str]:
 def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     if not path.is_file():
         raise BadDataset(f"{path} is missing")
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if not set(columns) <= set(reader.fieldnames or ()):
-            raise BadDataset(f"{path} needs the columns {', '.join(columns)}")
-        return list(reader)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not set(columns) <= set(reader.fieldnames or ()):
+                raise BadDataset(f"{path} needs the columns {', '.join(columns)}")
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadDataset(f"{path} is no CSV in UTF-8: {error}") from error
+    for number, row in enumerate(rows, start=1):
+        if any(row[column] is None for column in columns):
+            raise BadDataset(f"{path}: row {number} lacks one of {', '.join(columns)}")
+    return rows
 
 
 def _guess(worker: str, row: str, truth: str, labels: list[str], skill_percent: int) -> str:

@@ -180,7 +180,7 @@ def _unpack_each_layer_once() -> None:
 
     spawn = lambda_runtime.Worker._spawn
     source = inspect.getsource(spawn)
-    if 'self.config.get("Layers"' not in source or 'spawn_env = {**os.environ, **env_vars}' not in source:
+    if 'self.config.get("Layers"' not in source or "spawn_env = {**os.environ, **env_vars}" not in source:
         raise ChangedUnderneath("workers find their layers in another way")
     lock = threading.Lock()
     places: dict[str, str] = {}
@@ -190,7 +190,7 @@ def _unpack_each_layer_once() -> None:
             if arn not in places:
                 directory = tempfile.mkdtemp(prefix="layer-")
                 with zipfile.ZipFile(io.BytesIO(lambda_svc._resolve_layer_zip(arn) or _EMPTY_ZIP)) as archive:
-                    archive.extractall(directory)  # noqa: S202 - extractall never leaves the directory
+                    archive.extractall(directory)
                 places[arn] = directory
             return places[arn]
 

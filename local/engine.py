@@ -152,6 +152,11 @@ class Engine:
         """Whether the child process is alive."""
         return self._child is not None and self._child.poll() is None
 
+    def ensure_running(self) -> None:
+        """Raises EngineFailed where the emulator has died."""
+        if not self.running:
+            raise EngineFailed(f"the emulator died\n{self.log_tail()}")
+
     @property
     def pid(self) -> int:
         """The emulator's process id, which is also its process group."""

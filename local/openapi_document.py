@@ -142,6 +142,8 @@ def _operation(audience: str, route: Route, schemas: Mapping[str, Json], names: 
     if route.reply:
         schema = {"$ref": _REF + names[route.reply, "serialization"]}
         answer["content"] = {"application/json": {"schema": schema}}
+    if route.text:
+        answer["content"] = {route.text: {"schema": {"type": "string"}}}
     refusals = {name[:3]: {"$ref": f"#/components/responses/{name}"} for name in _refusals(route)}
     others = {str(status): {**answer, "description": meaning} for status, meaning in route.also.items()}
     operation["responses"] = dict(sorted({str(route.status): answer, **others}.items())) | refusals

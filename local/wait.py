@@ -24,3 +24,8 @@ def until(probe: Callable[[], T | None], *, what: str, seconds: float = 30.0, ev
         if time.monotonic() >= deadline:
             raise NeverHappened(f"gave up after {seconds:g} s waiting for {what}")
         time.sleep(every)
+
+
+def pause(seconds: float) -> None:
+    """Wait before asking again, as somebody else has said."""
+    time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""What a requester does until a batch is offered to workers, as a client of the API."""
+"""Errands: what takes a client of the API several requests and some waiting."""
 
 from collections.abc import Callable
 from typing import Any
@@ -73,12 +73,12 @@ def audited(operator: Client) -> Any:
 def paid_out(
     operator: Client, *, rounds: int = 8, first_wait_seconds: int = 1, seen: Callable[[Any], None] = lambda _run: None
 ) -> Any:
-    """A payout run that has come to its end; `seen` gets it each time it is looked at."""
+    """A payout run in which every member has an outcome; `seen` gets it each time it is looked at."""
     run_id = operator.post("/payout-runs", {"rounds": rounds, "first_wait_seconds": first_wait_seconds})["run_id"]
 
     def finished() -> Any:
         run = operator.get(f"/payout-runs/{run_id}")
         seen(run)
-        return run if run["state"] in ("finished", "waiting") else None
+        return run if run["state"] == "finished" else None
 
     return until(finished, what="the payout run", seconds=PATIENCE_SECONDS, every=POLL_SECONDS)
