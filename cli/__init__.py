@@ -1,1 +1,1 @@
-"""The command line of engineers: for deployed stages and the platform on this machine."""
+"""The command line: for deployed stages and for the platform on this machine."""

@@ -17,6 +17,8 @@ class Stage:
     payout_threshold_micros: int
     cooling_off_seconds: int
     """How long a changed payout destination waits before money goes there."""
+    payout_hour_utc: int
+    """When payouts go out, every day."""
     max_deposit_micros: int
     """The largest test deposit; 0 where money is real."""
     grader_concurrency: int
@@ -39,6 +41,7 @@ STAGES: Mapping[str, Stage] = {
             fee_basis_points=2_000,
             payout_threshold_micros=5_000_000,
             cooling_off_seconds=0,
+            payout_hour_utc=6,
             max_deposit_micros=10_000_000_000,
             grader_concurrency=2,
             requests_per_second=1_000,
@@ -53,6 +56,7 @@ STAGES: Mapping[str, Stage] = {
             fee_basis_points=2_000,
             payout_threshold_micros=5_000_000,
             cooling_off_seconds=3_600,
+            payout_hour_utc=6,
             max_deposit_micros=10_000_000_000,
             grader_concurrency=5,
             requests_per_second=100,
@@ -66,6 +70,7 @@ STAGES: Mapping[str, Stage] = {
             fee_basis_points=2_000,
             payout_threshold_micros=5_000_000,
             cooling_off_seconds=259_200,
+            payout_hour_utc=6,
             max_deposit_micros=0,
             grader_concurrency=50,
             requests_per_second=2_000,

@@ -23,14 +23,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from cli.client import Client, Refused, fetch
+from cli.errands import PATIENCE_SECONDS, POLL_SECONDS, audited, paid_out
+from cli.wait import NeverHappened, pause, until
 from local import answers as who
 from local import errands
 from local.answers import BadDataset, Labels
-from local.clients import Client, Refused, fetch, sign_up
-from local.errands import CURRENCY, NAMED_PAGE, PATIENCE_SECONDS, POLL_SECONDS
+from local.clients import sign_up
+from local.errands import CURRENCY, NAMED_PAGE
 from local.running import DEFAULT_LOG, FAILURES, Platform, running
 from local.summary import MICROS, Facts, accuracy, faults, parse_results, summary
-from local.wait import NeverHappened, pause, until
 
 AT_ONCE = 8
 
@@ -178,7 +180,7 @@ def workers_are_paid(job: Job) -> Any:
     with job.stage("payouts", len(job.workers)) as bar, ThreadPoolExecutor(AT_ONCE) as pool:
         asking = sum(pool.map(_asks_for_money, job.workers.values()))
         job.show.update(bar, total=asking)
-        return errands.paid_out(job.operator, seen=lambda run: job.show.update(bar, completed=run["settled"]))
+        return paid_out(job.operator, seen=lambda run: job.show.update(bar, completed=run["settled"]))
 
 
 def _asks_for_money(worker: Client) -> bool:
@@ -199,7 +201,7 @@ def run(job: Job) -> Facts:
     undecided = batch_ends(job)
     payouts = workers_are_paid(job)
     with job.stage("books are audited", 1):
-        audit = errands.audited(job.operator)
+        audit = audited(job.operator)
     movements = {row["kind"]: Decimal(row["amount"]) for row in job.requester.every("/statement", "rows")}
     batch = job.requester.get(job.batch())
     results = parse_results(fetch(job.requester.get(job.batch("/results"), format="jsonl")["url"]))

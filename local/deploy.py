@@ -8,11 +8,11 @@ from typing import Any
 
 from rich.console import Console
 
+from cli.wait import until
 from local import assembly as assemblies
 from local import assets
 from local.assembly import AssembledStack
 from local.engine import Engine
-from local.wait import until
 
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 _LONGEST_IN_A_REQUEST = 51_200

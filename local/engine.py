@@ -27,8 +27,8 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
+from cli.wait import NeverHappened, until
 from local.paths import ROOT
-from local.wait import NeverHappened, until
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"

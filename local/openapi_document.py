@@ -164,7 +164,8 @@ def _schemas(routes: Iterable[Route]) -> tuple[dict[str, Json], dict[tuple[Any, 
     short = {name: _short(name) for name in schemas}
     if len(set(short.values())) < len(short):
         raise ValueError("two models of one audience have the same name")
-    renamed = {short[name]: _renamed(schema, short) for name, schema in schemas.items()}
+    # Generators of clients name classes by title, so a title must be as unique as the component's name.
+    renamed = {short[name]: {**_renamed(schema, short), "title": short[name]} for name, schema in schemas.items()}
     return renamed, {key: short[reference["$ref"].removeprefix(_REF)] for key, reference in references.items()}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cli.wait import NeverHappened
 from local import vendor
 from local.assembly import BrokenAssembly
 from local.deploy import DeployFailed, Deployment, deploy
@@ -14,7 +15,6 @@ from local.engine import Engine, EngineFailed, free_port
 from local.paths import CACHE
 from local.provider import Provider, serving
 from local.synth import SynthFailed, synthesize
-from local.wait import NeverHappened
 
 FAILURES = (vendor.VendorFailed, SynthFailed, EngineFailed, BrokenAssembly, DeployFailed, NeverHappened)
 """What can go wrong on the way up. Each message says what to do; none needs a stack trace."""

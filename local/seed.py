@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from cli.client import Client
 from local import answers as who
 from local import errands
-from local.clients import Client, sign_up
+from local.clients import sign_up
 from local.running import Platform
 
 PEOPLE = {"rita": "requester", "oscar": "operator", "wanda": "worker", "wim": "worker"}

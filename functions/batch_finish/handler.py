@@ -1,4 +1,4 @@
-"""The steps of the workflow that finishes a batch."""
+"""The steps of the workflows that finish a batch, and write what is known of it while it runs."""
 
 from pydantic import BaseModel
 
@@ -7,6 +7,8 @@ from functions.batch_finish.schemas import (
     Begun,
     Ended,
     EndStep,
+    ExportStep,
+    FailExportStep,
     Published,
     PublishStep,
     Recounted,
@@ -14,9 +16,10 @@ from functions.batch_finish.schemas import (
     Refunded,
     RefundStep,
     Step,
+    exported,
 )
 from smallpeck.consensus.plurality import decide
-from smallpeck.runtime import wiring
+from smallpeck.runtime import exports, wiring
 from smallpeck.runtime.steps import step
 from smallpeck.tasks import finishing
 from smallpeck.tasks.model import BatchState
@@ -24,7 +27,7 @@ from smallpeck.tasks.model import BatchState
 
 @step(Step)
 def handler(asked: Step) -> BaseModel:
-    """Begins, recounts, refunds, publishes or ends."""
+    """Begins, recounts, refunds, publishes or ends; writes an export, or records that it failed."""
     here = wiring.current()
     reads, unit, now_ms = here.once(wiring.task_store), here.table, here.clock.now_ms()
     match asked:
@@ -43,3 +46,7 @@ def handler(asked: Step) -> BaseModel:
             return Published(tasks=wiring.publish_results(here, asked.batch_id))
         case EndStep():
             return Ended(state=finishing.end(batch_id=asked.batch_id, now_ms=now_ms, reads=reads, unit=unit).state)
+        case ExportStep():
+            return exported(exports.write_export(here, asked.batch_id, asked.export_id))
+        case FailExportStep():
+            return exported(exports.fail_export(here, asked.batch_id, asked.export_id))

@@ -1,10 +1,11 @@
-"""The steps of the finishing workflow and what they answer."""
+"""The steps of the workflows that finish and export a batch, and what they answer."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from smallpeck.runtime.schemas import Body, IdText, View
+from smallpeck.tasks.exporting import Export
 
 
 class BeginStep(Body):
@@ -33,7 +34,22 @@ class EndStep(Body):
     batch_id: IdText
 
 
-Step = Annotated[BeginStep | RecountStep | RefundStep | PublishStep | EndStep, Field(discriminator="step")]
+class ExportStep(Body):
+    step: Literal["export"]
+    batch_id: IdText
+    export_id: IdText
+
+
+class FailExportStep(Body):
+    step: Literal["fail_export"]
+    batch_id: IdText
+    export_id: IdText
+
+
+Step = Annotated[
+    BeginStep | RecountStep | RefundStep | PublishStep | EndStep | ExportStep | FailExportStep,
+    Field(discriminator="step"),
+]
 
 
 class Begun(View):
@@ -57,3 +73,13 @@ class Published(View):
 
 class Ended(View):
     state: str
+
+
+class Exported(View):
+    state: str
+    tasks: int
+    closed_tasks: int
+
+
+def exported(found: Export) -> Exported:
+    return Exported(state=found.state, tasks=found.tasks, closed_tasks=found.closed_tasks)

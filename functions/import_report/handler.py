@@ -17,7 +17,8 @@ def handler(asked: Step) -> BaseModel:
     match asked:
         case BeginStep():
             upload = Upload(asked.bucket, asked.key, asked.version_id)
-            return begun(importing.begin(upload=upload, now_ms=now_ms, reads=reads, unit=unit))
+            into = asked.batch_id
+            return begun(importing.begin(upload=upload, into=into, now_ms=now_ms, reads=reads, unit=unit))
         case CompleteStep(batch_id=batch_id, import_id=import_id):
             this = Begun(batch_id, import_id)
             return ended(batch_id, importing.complete(begun=this, now_ms=now_ms, reads=reads, unit=unit))

@@ -9,12 +9,16 @@ from smallpeck.tasks.importing import Begun, Ignored, ImportReport
 
 
 class BeginStep(Body):
-    """An object was created in the uploads bucket. `key` is not URL-encoded."""
+    """An object was created in the uploads bucket. `key` is not URL-encoded.
+
+    `batch_id` is only there for a file in an inbox, whose key names no batch.
+    """
 
     step: Literal["begin"]
     bucket: str
     key: str
     version_id: Annotated[str, Field(min_length=1)]
+    batch_id: IdText | None = None
 
 
 class CompleteStep(Body):

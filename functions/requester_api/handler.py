@@ -1,6 +1,7 @@
-"""The API of requesters."""
+"""The API of requesters. Its routes stand by use case: here the life of a batch, beside it what makes that easier."""
 
-from functions.requester_api import views
+from functions.requester_api import exports, quotes, reviews, steering, views, watching
+from functions.requester_api.api import api
 from functions.requester_api.schemas import (
     AccountView,
     BatchBody,
@@ -10,7 +11,6 @@ from functions.requester_api.schemas import (
     DepositView,
     DraftView,
     ImportView,
-    ProgressView,
     ResultsQuery,
     ResultsView,
     TaskList,
@@ -24,14 +24,16 @@ from smallpeck.ledger import funding
 from smallpeck.ledger.accounts import requester_available
 from smallpeck.ledger.service import InsufficientFunds
 from smallpeck.runtime import wiring
-from smallpeck.runtime.http import Api, Call
+from smallpeck.runtime.describing import described
+from smallpeck.runtime.http import Call
 from smallpeck.runtime.schemas import BadMoment, ListQuery, NoBody, amount_micros
 from smallpeck.runtime.statements import CurrencyQuery, StatementQuery, StatementView, statement
 from smallpeck.tasks import batches
 from smallpeck.tasks.model import BatchNotFound, BatchState, TaskNotFound, WrongBatchState
 from smallpeck.tasks.schema import BadSchema
 
-api = Api("requester")
+__all__ = ["api", "exports", "handler", "quotes", "reviews", "steering", "watching"]
+
 handler = api.handler
 
 
@@ -92,8 +94,15 @@ def create_batch(call: Call[BatchBody]) -> DraftView:
     batch_id = batches.batch_id_of(call.user_id, call.idempotency_key)
     created = batches.created_before(batch_id=batch_id, request_hash=call.content_hash, reads=reads)
     if created is None:
-        described = views.described(call, batch_id, here.settings.fee_basis_points)
-        created = batches.create_batch(batch=described, reads=reads, unit=here.table)
+        draft = described(
+            call.body,
+            batch_id=batch_id,
+            requester_id=call.user_id,
+            request_hash=call.content_hash,
+            now_ms=call.now_ms,
+            fee_basis_points=here.settings.fee_basis_points,
+        )
+        created = batches.create_batch(batch=draft, reads=reads, unit=here.table)
     form = wiring.upload_form(here, created, call.body.filename)
     return DraftView(batch=views.batch(created), upload=views.upload(form, call.now_ms))
 
@@ -180,14 +189,6 @@ def close_batch(call: Call[NoBody]) -> BatchView:
 )
 def cancel_batch(call: Call[NoBody]) -> BatchView:
     return views.batch(wiring.finish_batch(call.path["batch_id"], call.user_id, BatchState.CANCELLED))
-
-
-@api.route(
-    "GET", "/batches/{batch_id}/progress", reply=ProgressView, errors=(BatchNotFound,), summary="How far a batch is"
-)
-def get_progress(call: Call) -> ProgressView:
-    owned = wiring.own_batch(call.path["batch_id"], call.user_id)
-    return views.progress(owned, wiring.current().once(wiring.task_store).progress(owned.batch_id))
 
 
 @api.route(

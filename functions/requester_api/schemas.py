@@ -1,13 +1,24 @@
 """What requesters' clients send and are told."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from smallpeck.runtime.schemas import AmountText, Body, CurrencyText, MomentText, Query, View
-from smallpeck.tasks.model import MAX_ANSWERS_PER_TASK, MAX_PAGE_SIZE
+from smallpeck.runtime.describing import Description
+from smallpeck.runtime.schemas import (
+    WHOLE,
+    AmountText,
+    Body,
+    CurrencyText,
+    CursorQuery,
+    IdText,
+    MomentText,
+    Query,
+    View,
+)
+from smallpeck.runtime.worksheet import OfferView, PageView
+from smallpeck.tasks.model import MAX_ANSWERS_PER_TASK
 
-JsonObject = dict[str, Any]
 JsonValue = Any
 
 
@@ -32,35 +43,9 @@ class DepositView(AccountView):
     deposit_id: str
 
 
-class BatchBody(Body):
+class BatchBody(Description):
     """A batch: what is asked, of whom, and for how much."""
 
-    title: str = Field(min_length=1, max_length=200, examples=["Is this a cat?"])
-    instructions: str = Field(min_length=1, max_length=20_000)
-    kind: Literal["choice"] = "choice"
-    currency: CurrencyText = "USD"
-    price: AmountText = Field(description="What you pay for each approved answer: the worker's reward and our fee.")
-    min_answers: int = Field(
-        default=3, ge=1, le=MAX_ANSWERS_PER_TASK, description="A task does not close with fewer, but at the end."
-    )
-    max_answers: int = Field(
-        default=3,
-        ge=1,
-        le=MAX_ANSWERS_PER_TASK,
-        description=("A task closes with so many answers, or from min_answers on as soon as its result cannot change."),
-    )
-    page_size: int = Field(default=10, ge=1, le=MAX_PAGE_SIZE)
-    lease_seconds: int = Field(default=900, ge=60, le=86_400)
-    task_schema: JsonObject = Field(
-        default={"type": "object"}, description="JSON Schema 2020-12 that every row of the file must satisfy."
-    )
-    answer_schema: JsonObject = Field(
-        description="JSON Schema 2020-12 that every answer must satisfy.", examples=[{"enum": ["cat", "dog"]}]
-    )
-    named: bool = Field(default=False, description="Whether workers may lease tasks by name.")
-    countries: list[str] = Field(default=[], max_length=250, description="Only workers of these; empty: all.")
-    languages: list[str] = Field(default=[], max_length=50, description="Only speakers of one of these; empty: all.")
-    deadline: MomentText | None = Field(default=None, description="When the batch closes at the latest; 30 days.")
     filename: str = Field(
         default="tasks.csv", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.(csv|jsonl)$", description="Of the upload."
     )
@@ -79,6 +64,13 @@ class UploadView(View):
     fields: dict[str, str]
     expires_at: str
     max_bytes: int
+
+
+class ReviewView(View):
+    """Who decides on answers, and how long they may."""
+
+    mode: str
+    seconds: int
 
 
 class BatchView(View):
@@ -107,6 +99,9 @@ class BatchView(View):
     closed_at: str | None
     task_count: int
     cost: str = Field(description="What publishing takes, or took, from your account.")
+    review: ReviewView
+    rubric: list[str]
+    expected_seconds: int | None
 
 
 class DraftView(View):
@@ -137,15 +132,28 @@ class ImportView(View):
 
 
 class ProgressView(View):
-    """How far a batch is."""
+    """How far a batch is. What is decided is counted exactly; what is in work is counted while it moves."""
 
     state: str
     task_count: int
-    tasks_closed: int
+    tasks_closed: int = Field(description="By their answers; tasks that close with the batch are not counted.")
+    tasks_disputed: int = Field(description="Of those closed: tied, or with an answer that fewer than 2/3 gave.")
     answers_approved: int
+    answers_rejected: int
+    answers_leased: int = Field(description="In workers' hands now.")
+    answers_submitted: int = Field(description="Submitted and not looked at yet.")
+    answers_in_review: int = Field(description="Waiting for your decisions.")
+    in_work_complete: bool = Field(description="False: so much is in work that there is more than was counted.")
     answers_paid_for: int
     spent: str
+    refund_expected: str = Field(
+        description="What comes back at the end. While the batch runs, this is at most so much: an estimate."
+    )
     currency: str
+    median_seconds: float | None = Field(description="How long an answer took, in the median, within 10%.")
+    expected_end: str | None = Field(
+        description="When the batch is done if answers keep coming as they did: an estimate, never after the deadline."
+    )
 
 
 class VoteView(View):
@@ -187,3 +195,164 @@ class ResultsView(View):
     format: str
     url: str
     expires_at: str
+
+
+class ExtendBody(Body):
+    """More answers to every task, a later deadline, or both."""
+
+    more_answers: int = Field(default=0, ge=0, le=MAX_ANSWERS_PER_TASK)
+    deadline: MomentText | None = None
+
+
+class ReviewQuery(Query):
+    """How many pages, and from where."""
+
+    limit: Annotated[int, Field(ge=1, le=20, description="How many pages at most."), WHOLE] = 10
+    cursor: CursorQuery | None = None
+
+
+class ReviewedAnswerView(View):
+    """An answer on a page in review. A rejected answer is sealed: it is shown no more."""
+
+    task_id: str
+    state: str
+    input: JsonValue
+    answer: JsonValue | None
+    clause: int | None = Field(description="Of a rejection: the number of the rubric's clause, from 0.")
+    explanation: str | None
+
+
+class ReviewedPageView(View):
+    """What one worker submitted together, and until when you may decide on it."""
+
+    page_id: str
+    worker_id: str
+    submitted_at: str
+    review_ends_at: str = Field(description="What is undecided then is approved.")
+    answers: list[ReviewedAnswerView]
+
+
+class ReviewList(View):
+    """Pages that wait for decisions, those whose review ends first in front."""
+
+    pages: list[ReviewedPageView]
+    next_cursor: str | None
+
+
+class DecisionBody(Body):
+    """What you decide about one answer, or about all of a page that you do not name."""
+
+    page_id: IdText
+    task_id: IdText | None = Field(default=None, description="Null: every answer of the page that is not named.")
+    decision: Literal["approve", "reject"]
+    clause: int | None = Field(default=None, ge=0, description="To reject: the number of the rubric's clause, from 0.")
+    explanation: str | None = Field(
+        default=None, max_length=2_000, description="To reject: what is wrong, for the worker."
+    )
+
+
+class DecisionsBody(Body):
+    """Decisions on up to 200 answers or pages."""
+
+    decisions: list[DecisionBody] = Field(min_length=1, max_length=200)
+
+
+class OutcomeView(View):
+    """What became of the decisions on one page."""
+
+    page_id: str
+    outcome: str = Field(
+        description=(
+            "accepted: being carried out. busy: the page is changing, send it again. decided: one of these answers "
+            "was decided otherwise before. unknown: no such page or answer in this batch."
+        )
+    )
+
+
+class OutcomesView(View):
+    """What became of the decisions, page by page."""
+
+    outcomes: list[OutcomeView]
+
+
+class PriceQuery(Query):
+    """For how many workers at once."""
+
+    workers: Annotated[int, Field(ge=1, le=100_000, description="How many work at the same time."), WHOLE] = 10
+
+
+class PriceView(View):
+    """What a batch costs, to the micro, and how long it takes, as an estimate. What is not spent comes back."""
+
+    tasks: int
+    answers: int = Field(description="As many as may be asked for.")
+    cost: str = Field(description="What publishing takes from your account.")
+    reward: str = Field(description="Of the cost: what workers get at most.")
+    fee: str = Field(description="Of the cost: what the platform keeps at most.")
+    least_answers: int
+    least_cost: str = Field(description="If no task needs more than `min_answers`.")
+    currency: str
+    seconds_per_answer: float | None
+    seconds_from: Literal["measured", "expected"] | None
+    workers: int
+    duration_seconds: int | None = Field(description="For all answers, with so many workers at once.")
+    least_duration_seconds: int | None
+    hourly_pay: str | None = Field(description="What a worker earns in an hour at this pace, unpaid breaks aside.")
+
+
+class RejectedRowView(View):
+    """A row of the file that is no task."""
+
+    line: int
+    reason: str
+    detail: str
+
+
+class ProblemView(View):
+    """Something that must be put right. The pointer leads into the batch's description."""
+
+    pointer: str
+    detail: str
+
+
+class ValidationView(View):
+    """Whether a batch could be published now, and what is in the way."""
+
+    publishable: bool
+    problems: list[ProblemView]
+    imported: ImportView
+    rejected_rows: list[RejectedRowView] = Field(description="The first hundred.")
+    page_bytes: int = Field(description="The most that a page can weigh.")
+    page_bytes_max: int
+    cost: str
+    available: str
+    missing: str = Field(description="What your account lacks to publish.")
+    currency: str
+
+
+class PreviewView(View):
+    """What workers get: the batch and its first page. Null where there is no task yet."""
+
+    batch: OfferView
+    page: PageView | None
+
+
+class ExportBody(Body):
+    """In which format."""
+
+    format: Literal["csv", "jsonl"] = "csv"
+
+
+class ExportView(View):
+    """The results so far. `url` is there when it is done; short-lived."""
+
+    export_id: str
+    batch_id: str
+    format: str
+    state: str
+    requested_at: str
+    finished_at: str | None
+    tasks: int
+    closed_tasks: int
+    url: str | None
+    expires_at: str | None

@@ -1,86 +1,33 @@
-"""What requesters are told of things, in the words of the wire; and a batch from what they say of it."""
+"""What requesters are told of things, in the words of the wire."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from functions.requester_api.schemas import (
-    BatchBody,
     BatchView,
     ImportView,
+    PriceView,
+    ProblemView,
     ProgressView,
+    RejectedRowView,
     ResultsView,
+    ReviewView,
     TaskView,
     UploadView,
+    ValidationView,
     VoteView,
 )
 from smallpeck.consensus.plurality import PPM
 from smallpeck.kernel.clock import to_rfc3339
-from smallpeck.kernel.errors import Invalid, Problem
-from smallpeck.kernel.ids import canonical_json
-from smallpeck.kernel.money import MICROS_DECIMALS, format_amount, split_price
-from smallpeck.people.model import country_problems, language_problems
-from smallpeck.runtime.http import Call
-from smallpeck.runtime.schemas import amount_micros, moment_ms
+from smallpeck.kernel.money import format_amount
 from smallpeck.runtime.wiring import LINK_SECONDS, UPLOAD_MAX_BYTES, Wiring, signed_link
-from smallpeck.tasks.batches import Progress
+from smallpeck.tasks.batches import InWork, Progress
 from smallpeck.tasks.import_store import ImportReport
-from smallpeck.tasks.model import Batch, Task
+from smallpeck.tasks.model import MAX_PAGE_BYTES, Batch, Task
+from smallpeck.tasks.quoting import Forecast, Quote, Verdict
 from smallpeck.tasks.results import results_key
-from smallpeck.tasks.schema import BadSchema, check_schema
-
-DEFAULT_DEADLINE_MS = 30 * 86_400_000
-
-
-def described(call: Call[BatchBody], batch_id: str, fee_basis_points: int) -> Batch:
-    """The draft that a request describes; raises Invalid with a pointer to each field that is not allowed."""
-    body = call.body
-    price_micros = amount_micros(body.price, body.currency, at="/price", decimals=MICROS_DECIMALS)
-    reward_micros, fee_micros = split_price(price_micros, fee_basis_points)
-    if body.min_answers > body.max_answers:
-        detail = "not more than max_answers"
-        raise Invalid(detail, problems=[Problem("/min_answers", detail)])
-    for name, schema in (("task_schema", body.task_schema), ("answer_schema", body.answer_schema)):
-        _check_schema(schema, f"/{name}")
-    unknown = [*country_problems(body.countries, "/countries"), *language_problems(body.languages, "/languages")]
-    if unknown:
-        raise Invalid("nobody could do this batch", problems=unknown)
-    deadline = body.deadline
-    return Batch(
-        batch_id=batch_id,
-        requester_id=call.user_id,
-        title=body.title,
-        instructions=body.instructions,
-        kind=body.kind,
-        currency=body.currency,
-        price_micros=price_micros,
-        reward_micros=reward_micros,
-        fee_micros=fee_micros,
-        min_answers=body.min_answers,
-        max_answers=body.max_answers,
-        page_size=body.page_size,
-        lease_seconds=body.lease_seconds,
-        task_schema=canonical_json(body.task_schema),
-        answer_schema=canonical_json(body.answer_schema),
-        named=body.named,
-        countries=frozenset(body.countries),
-        languages=frozenset(body.languages),
-        deadline_ms=(
-            call.now_ms + DEFAULT_DEADLINE_MS
-            if deadline is None
-            else moment_ms(deadline, now_ms=call.now_ms, at="/deadline")
-        ),
-        created_at_ms=call.now_ms,
-        request_hash=call.content_hash,
-    )
-
-
-def _check_schema(schema: Mapping[str, Any], at: str) -> None:
-    try:
-        check_schema(schema)
-    except BadSchema as error:
-        problems = [Problem(at + one.pointer, one.detail) for one in error.problems]
-        raise BadSchema(error.detail, problems=problems) from error
+from smallpeck.tasks.rows import BadRow
 
 
 def batch(found: Batch) -> BatchView:
@@ -108,6 +55,9 @@ def batch(found: Batch) -> BatchView:
         closed_at=to_rfc3339(found.closed_at_ms) if found.closed_at_ms is not None else None,
         task_count=found.task_count,
         cost=format_amount(found.cost_micros, found.currency),
+        review=ReviewView(mode=found.review, seconds=found.review_seconds),
+        rubric=list(found.rubric),
+        expected_seconds=found.expected_seconds,
     )
 
 
@@ -145,16 +95,69 @@ def import_report(report: ImportReport | None, here: Wiring) -> ImportView:
     )
 
 
-def progress(found: Batch, counted: Progress) -> ProgressView:
+def progress(found: Batch, counted: Progress, in_work: InWork, forecast: Forecast) -> ProgressView:
     return ProgressView(
         state=found.state,
         task_count=found.task_count,
         tasks_closed=counted.closed,
+        tasks_disputed=counted.disputed,
         answers_approved=counted.answers,
+        answers_rejected=counted.rejected,
+        answers_leased=in_work.leased,
+        answers_submitted=in_work.submitted,
+        answers_in_review=in_work.in_review,
+        in_work_complete=in_work.complete,
         answers_paid_for=found.answers_paid_for,
         spent=format_amount(counted.answers * found.price_micros, found.currency),
+        refund_expected=format_amount(forecast.refund_micros, found.currency),
+        currency=found.currency,
+        median_seconds=None if counted.median_seconds is None else round(counted.median_seconds, 1),
+        expected_end=None if forecast.end_ms is None else to_rfc3339(forecast.end_ms),
+    )
+
+
+def price(found: Batch, quote: Quote, workers: int) -> PriceView:
+    def amount(micros: int) -> str:
+        return format_amount(micros, found.currency)
+
+    return PriceView(
+        tasks=found.task_count,
+        answers=quote.answers,
+        cost=amount(quote.cost_micros),
+        reward=amount(quote.reward_micros),
+        fee=amount(quote.fee_micros),
+        least_answers=quote.least_answers,
+        least_cost=amount(quote.least_cost_micros),
+        currency=found.currency,
+        seconds_per_answer=None if quote.pace is None else round(quote.pace.seconds, 1),
+        seconds_from=None if quote.pace is None else quote.pace.basis.value,
+        workers=workers,
+        duration_seconds=quote.duration_seconds,
+        least_duration_seconds=quote.least_duration_seconds,
+        hourly_pay=None if quote.hourly_micros is None else amount(quote.hourly_micros),
+    )
+
+
+def validation(
+    found: Batch, verdict: Verdict, available_micros: int, imported: ImportView, rejected: Sequence[BadRow]
+) -> ValidationView:
+    return ValidationView(
+        publishable=verdict.publishable,
+        problems=[ProblemView(pointer=one.pointer, detail=one.detail) for one in verdict.problems],
+        imported=imported,
+        rejected_rows=[RejectedRowView(line=one.line, reason=one.reason, detail=one.detail) for one in rejected],
+        page_bytes=found.page_bytes,
+        page_bytes_max=MAX_PAGE_BYTES,
+        cost=format_amount(found.cost_micros, found.currency),
+        available=format_amount(available_micros, found.currency),
+        missing=format_amount(verdict.missing_micros, found.currency),
         currency=found.currency,
     )
+
+
+def value(text: str) -> Any:
+    """A free-form value from its canonical JSON text."""
+    return json.loads(text)
 
 
 def task(found: Task, given: Mapping[str, Any]) -> TaskView:

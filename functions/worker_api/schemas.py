@@ -1,12 +1,36 @@
 """What workers' clients send and are told."""
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
-from smallpeck.runtime.schemas import AmountText, Body, CurrencyText, IdText, MomentText, View
+from smallpeck.kernel.errors import Invalid
+from smallpeck.runtime.schemas import (
+    AmountText,
+    Body,
+    CurrencyText,
+    DayText,
+    IdText,
+    ListQuery,
+    MomentText,
+    Query,
+    SecondsQuery,
+    View,
+)
+from smallpeck.runtime.worksheet import OfferView, PageView
 
 JsonValue = Any
+SkipText: TypeAlias = Annotated[
+    Literal["unclear_instructions", "broken_media", "cannot_judge", "offensive", "other"],
+    Field(description="Why a task is left undone. Requesters see how often each reason was given."),
+]
+
+
+class NoCurrency(Invalid):
+    """A limit on amounts, without the currency they are in."""
+
+    code = "currency_required"
 
 
 class ProfileBody(Body):
@@ -17,6 +41,10 @@ class ProfileBody(Body):
     payout_threshold: AmountText | None = Field(
         default=None, description="Pay out from this balance on; not below the platform's threshold."
     )
+    automatic_payouts: bool = Field(
+        default=False,
+        description="Pay out by itself, once a day, a balance that reaches the threshold. Needs a payout destination.",
+    )
 
 
 class ProfileView(View):
@@ -26,26 +54,40 @@ class ProfileView(View):
     country: str | None
     languages: list[str]
     payout_threshold: str
+    automatic_payouts: bool
 
 
-class BatchView(View):
+class BatchQuery(ListQuery):
+    """Which batches, and in which order.
+
+    What is not measured yet passes no `min_hourly` and no `max_median_seconds`.
+    """
+
+    sort: Literal["deadline", "reward", "hourly", "median"] = Field(
+        default="deadline",
+        description="`deadline`: the nearest first. `reward`, `hourly`: the highest first, currency by currency. "
+        "`median`: the quickest first. Other than by deadline, the 500 with the nearest deadline are sorted.",
+    )
+    kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", description="As in `kind` of a batch.")] | None = None
+    currency: CurrencyText | None = None
+    min_reward: AmountText | None = Field(default=None, description="For each answer; needs `currency`.")
+    min_hourly: AmountText | None = Field(default=None, description="Needs `currency`.")
+    max_median_seconds: SecondsQuery | None = None
+
+
+class BatchView(OfferView):
     """A batch that the worker may do."""
 
-    batch_id: str
-    title: str
-    instructions: str
-    kind: str
-    currency: str
-    reward: str = Field(description="For each approved answer.")
-    page_size: int
-    lease_seconds: int
-    answer_schema: JsonValue = Field(description="JSON Schema 2020-12 that every answer must satisfy.")
-    deadline: str
-    named: bool
+    expected_seconds: int | None = Field(description="How long the requester thinks that an answer takes.")
+    median_seconds: float | None = Field(
+        description="How long an answer does take: the median over all approved ones, of each page from its lease to "
+        "its submission by the number of its answers. At most 10% off and a few minutes old; null before the first."
+    )
+    hourly: str | None = Field(description="What an hour of answers brings at `median_seconds`; null before that.")
 
 
 class BatchList(View):
-    """Batches, those with the nearest deadline first."""
+    """Batches in the order that was asked for."""
 
     batches: list[BatchView]
     next_cursor: str | None
@@ -58,25 +100,6 @@ class LeaseBody(Body):
     tasks: list[IdText] | None = Field(
         default=None, min_length=1, max_length=50, description="Only where the batch is `named`: these tasks."
     )
-
-
-class AssignmentView(View):
-    """One task of a page. Its input is shown while the page is in the worker's hands."""
-
-    task_id: str
-    state: str
-    input: JsonValue | None = None
-
-
-class PageView(View):
-    """Some assignments of one batch."""
-
-    page_id: str
-    batch_id: str
-    state: str
-    leased_at: str
-    expires_at: str
-    assignments: list[AssignmentView]
 
 
 class LeaseView(View):
@@ -104,6 +127,12 @@ class PageList(View):
     next_cursor: str | None
 
 
+class ReturnQuery(Query):
+    """Why a page is given back."""
+
+    reason: SkipText | None = None
+
+
 class AnswerBody(Body):
     """The answer to one task of the page."""
 
@@ -111,10 +140,35 @@ class AnswerBody(Body):
     answer: JsonValue
 
 
+class SkipBody(Body):
+    """A task of the page that is left undone, and why. It counts as returned."""
+
+    task_id: IdText
+    skip: SkipText
+
+
+class NextBody(Body):
+    """Asks for the next page of the same batch with the receipt."""
+
+    idempotency_key: str = Field(
+        pattern=r"^[\x20-\x7e]{1,255}$", description="As the Idempotency-Key of `POST /v1/worker/pages`."
+    )
+
+
+def _answer_or_skip(given: Any) -> str:
+    return "a skip" if isinstance(given, Mapping) and "skip" in given else "an answer"
+
+
 class SubmissionBody(Body):
     """The answers to a page. Tasks without one count as returned."""
 
-    answers: list[AnswerBody] = Field(max_length=50)
+    answers: list[
+        Annotated[
+            Annotated[AnswerBody, Tag("an answer")] | Annotated[SkipBody, Tag("a skip")],
+            Discriminator(_answer_or_skip),
+        ]
+    ] = Field(max_length=50)
+    next: NextBody | None = None
 
 
 class DecisionView(View):
@@ -122,6 +176,7 @@ class DecisionView(View):
 
     task_id: str
     state: str
+    skip: str | None = Field(default=None, description="The reason that you gave for leaving it undone.")
 
 
 class SubmissionView(View):
@@ -134,6 +189,26 @@ class SubmissionView(View):
     credited: str
     currency: str
     assignments: list[DecisionView]
+
+
+class NextView(View):
+    """The next page, or why there is none and when to ask again."""
+
+    page: PageView | None = None
+    code: str | None = None
+    retry_after_seconds: int | None = None
+
+
+class ReceiptView(SubmissionView):
+    """An accepted submission, with the next page where that was asked for."""
+
+    next_page: PageView | None = None
+    next_page_code: str | None = Field(
+        default=None,
+        description="Why `next_page` was asked for and is null: `nothing_to_do`, or the code that "
+        "`POST /v1/worker/pages` would have been refused with.",
+    )
+    retry_after_seconds: int | None = Field(default=None, description="When to ask for a page again.")
 
 
 class BalanceView(View):
@@ -177,6 +252,65 @@ class PayoutView(View):
     reason: str | None
     requested_at: str
     decided_at: str | None
+
+
+class EarningsQuery(Query):
+    """Which days: the last thirty where none are named, at most 92."""
+
+    from_: DayText | None = Field(default=None, alias="from")
+    to: DayText | None = None
+    currency: CurrencyText = "USD"
+
+
+class EarningsDay(View):
+    """One day, in UTC."""
+
+    day: str
+    credited: str
+    paid_out: str = Field(description="Asked to be paid out on this day, fees included.")
+    came_back: str = Field(description="From payouts that could not be delivered.")
+    answers: int = Field(description="How many approved answers the credits paid for.")
+
+
+class EarningsView(View):
+    """Movements day by day, and their sums. `credited` - `paid_out` + `came_back` is the change of the balance."""
+
+    currency: str
+    credited: str
+    paid_out: str
+    came_back: str
+    answers: int
+    days: list[EarningsDay]
+
+
+class QuoteQuery(Query):
+    """How much to pay out; everything, in whole minor units, where no amount is named."""
+
+    amount: AmountText | None = None
+    currency: CurrencyText = "USD"
+
+
+class MissingView(View):
+    """Why the payout would be refused now."""
+
+    code: str = Field(description="The code that the refusal would have.")
+    detail: str
+    until: MomentText | None = None
+
+
+class QuoteView(View):
+    """A payout before it is asked for. Nothing is reserved; what arrives, and when, holds for a request made now."""
+
+    amount: str
+    fee: str
+    arrives: str
+    currency: str
+    rail: str | None
+    threshold: str = Field(description="The least that can be paid out to you.")
+    next_run: MomentText = Field(description="The next scheduled payout run that it could be in.")
+    earliest_arrival: MomentText | None
+    latest_arrival: MomentText | None = Field(description="As the rail states it.")
+    missing: list[MissingView] = Field(description="Nothing, where the payout can be asked for now.")
 
 
 class PayoutList(View):

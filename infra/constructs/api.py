@@ -151,6 +151,7 @@ class WorkerApi(Construct):
                     "data_key_arn": state.data_key.key_arn,
                     "payout_threshold_micros": shared.stage.payout_threshold_micros,
                     "cooling_off_seconds": shared.stage.cooling_off_seconds,
+                    "payout_hour_utc": shared.stage.payout_hour_utc,
                 },
                 allow=(
                     Allow(("sqs:SendMessage",), (submissions.queue.queue_arn,)),
@@ -165,10 +166,18 @@ class RequesterApi(Construct):
     """`requester_api`: hands out uploads and results as presigned URLs, which carry this role's rights."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, shared: Shared, state: StatefulStack, batch_finish: Workflow
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        shared: Shared,
+        state: StatefulStack,
+        batch_finish: Workflow,
+        batch_export: Workflow,
+        submissions: WorkQueue,
     ) -> None:
         super().__init__(scope, construct_id)
-        finish_arn = batch_finish.machine.state_machine_arn
+        finish_arn, export_arn = (one.machine.state_machine_arn for one in (batch_finish, batch_export))
         uploads = state.objects(state.uploads, "uploads/")
         downloads = (state.objects(state.work, "results/"), state.objects(state.work, "imports/"))
         self.function = Function(
@@ -184,6 +193,8 @@ class RequesterApi(Construct):
                     "uploads_bucket": state.uploads.bucket_name,
                     "work_bucket": state.work.bucket_name,
                     "batch_finish_arn": finish_arn,
+                    "batch_export_arn": export_arn,
+                    "submissions_queue_url": submissions.queue.queue_url,
                     "cursor_secret_arn": state.cursor_secret.secret_arn,
                     "fee_basis_points": shared.stage.fee_basis_points,
                     "max_deposit_micros": shared.stage.max_deposit_micros,
@@ -191,7 +202,8 @@ class RequesterApi(Construct):
                 allow=(
                     Allow(("s3:PutObject",), (uploads,), _BY_BATCH),
                     Allow(("s3:GetObject",), downloads, _BY_BATCH),
-                    Allow(("states:StartExecution",), (finish_arn,)),
+                    Allow(("states:StartExecution",), (finish_arn, export_arn)),
+                    Allow(("sqs:SendMessage",), (submissions.queue.queue_arn,)),
                     Allow(("secretsmanager:GetSecretValue",), (state.cursor_secret.secret_arn,)),
                 ),
             ),

@@ -25,11 +25,12 @@ from infra.stacks.stateful import StatefulStack
 
 _GRADER_TIMEOUT_SECONDS = 60
 _UPLOADS_PREFIX = "uploads/"
+_INBOX_PREFIX = "inbox/"
 _NAMED_BY_BATCH = "Objects are named by the batch they belong to; the prefix is all that a role can know."
 
 
 class BatchFinish(Construct):
-    """`batch_finish` and its workflow: recount, close, refund, publish."""
+    """`batch_finish` and its workflows: recount, close, refund, publish; and export while the batch runs."""
 
     def __init__(self, scope: Construct, construct_id: str, *, shared: Shared, state: StatefulStack) -> None:
         super().__init__(scope, construct_id)
@@ -49,6 +50,9 @@ class BatchFinish(Construct):
         )
         self.workflow = Workflow(
             self, "Workflow", shared=shared, name="batch_finish", functions={"BatchFinish": self.function}
+        )
+        self.export = Workflow(
+            self, "Export", shared=shared, name="batch_export", functions={"BatchFinish": self.function}
         )
 
 
@@ -125,7 +129,7 @@ class Import(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, shared: Shared, state: StatefulStack) -> None:
         super().__init__(scope, construct_id)
-        uploads = state.objects(state.uploads, _UPLOADS_PREFIX)
+        files = tuple(state.objects(state.uploads, prefix) for prefix in (_UPLOADS_PREFIX, _INBOX_PREFIX))
         imports = state.objects(state.work, "imports/")
         work = {"work_bucket": state.work.bucket_name}
         self.split = Function(
@@ -139,7 +143,7 @@ class Import(Construct):
                 tables={"platform": (*READ, *CHANGE)},
                 settings=work,
                 allow=(
-                    Allow(("s3:GetObject", "s3:GetObjectVersion"), (uploads,), _NAMED_BY_BATCH),
+                    Allow(("s3:GetObject", "s3:GetObjectVersion"), files, _NAMED_BY_BATCH),
                     # Without it a version that is gone looks like one that may not be read.
                     Allow(("s3:ListBucket", "s3:ListBucketVersions"), (state.uploads.bucket_arn,)),
                     Allow(("s3:PutObject", "s3:AbortMultipartUpload"), (imports,), _NAMED_BY_BATCH),

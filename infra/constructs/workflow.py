@@ -67,6 +67,7 @@ class Workflow(Construct):
                 include_execution_data=False,
             ),
         )
+        self._executions = [self._named_executions(children) for children in ("/*", ":*")]
         if maps_in_children:
             self._start_children()
         shared.alarms.workflow("".join(word.capitalize() for word in name.split("_")), self.machine)
@@ -86,20 +87,35 @@ class Workflow(Construct):
             },
         )
 
-    def _start_children(self) -> None:
-        stack = Stack.of(self)
-        # Beside the role and not in it: the machine needs the role first, and this policy needs the machine.
-        arn = self.machine.state_machine_arn
+    def run_to_the_end(self) -> tuple[Allow, ...]:
+        """What another workflow's role needs to run this one and wait for its end."""
+        waiting = Stack.of(self).format_arn(
+            service="events",
+            resource="rule",
+            resource_name="StepFunctionsGetEventsForStepFunctionsExecutionRule",
+        )
+        return (
+            Allow(("states:StartExecution",), (self.machine.state_machine_arn,)),
+            Allow(
+                ("states:DescribeExecution", "states:StopExecution"),
+                (self._executions[1],),
+                "The executions of a workflow get their names when they start.",
+            ),
+            Allow(("events:PutTargets", "events:PutRule", "events:DescribeRule"), (waiting,)),
+        )
+
+    def _named_executions(self, children: str) -> str:
         # A child's ARN is that of the machine's executions with the map's label in between.
-        executions = [
-            stack.format_arn(
-                service="states",
-                resource="execution",
-                resource_name=f"{self._machine_name}{children}",
-                arn_format=ArnFormat.COLON_RESOURCE_NAME,
-            )
-            for children in ("/*", ":*")
-        ]
+        return Stack.of(self).format_arn(
+            service="states",
+            resource="execution",
+            resource_name=f"{self._machine_name}{children}",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+
+    def _start_children(self) -> None:
+        # Beside the role and not in it: the machine needs the role first, and this policy needs the machine.
+        arn, executions = self.machine.state_machine_arn, self._executions
         policy = iam.Policy(
             self,
             "Children",

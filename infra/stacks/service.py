@@ -10,8 +10,9 @@ from constructs import Construct
 from infra.constructs.alarms import Alarms
 from infra.constructs.api import Gateway, OperatorApi, RequesterApi, WorkerApi
 from infra.constructs.function import Shared, output
+from infra.constructs.inbox import Inbox, InboxDrop
 from infra.constructs.ledger import Ledger
-from infra.constructs.payouts import Payouts
+from infra.constructs.payouts import Payouts, PayoutSchedule
 from infra.constructs.people import People
 from infra.constructs.tasks import BatchFinish, Grading, Import
 from infra.packaging import Target
@@ -50,11 +51,22 @@ class ServiceStack(Stack):
         batch_finish = BatchFinish(self, "BatchFinish", shared=shared, state=state)
         grading = Grading(self, "Grading", shared=shared, batch_finish=batch_finish)
         imports = Import(self, "Import", shared=shared, state=state)
+        inbox = Inbox(self, "Inbox", shared=shared, state=state, imports=imports)
         ledger = Ledger(self, "Ledger", shared=shared)
         payouts = Payouts(self, "Payouts", shared=shared, state=state)
+        payout_schedule = PayoutSchedule(self, "PayoutSchedule", shared=shared, payout_run=payouts.workflow)
         gateway = Gateway(self, "Gateway", shared=shared, state=state)
         worker = WorkerApi(self, "WorkerApi", shared=shared, state=state, submissions=grading.submissions)
-        requester = RequesterApi(self, "RequesterApi", shared=shared, state=state, batch_finish=batch_finish.workflow)
+        requester = RequesterApi(
+            self,
+            "RequesterApi",
+            shared=shared,
+            state=state,
+            batch_finish=batch_finish.workflow,
+            batch_export=batch_finish.export,
+            submissions=grading.submissions,
+        )
+        InboxDrop(self, "InboxDrop", state=state, requester=requester)
         operator = OperatorApi(
             self,
             "OperatorApi",
@@ -69,8 +81,11 @@ class ServiceStack(Stack):
         gateway.serve_health(worker.function)
         for name, workflow in {
             "ImportMachineArn": imports.workflow,
+            "InboxMachineArn": inbox.workflow,
             "BatchFinishMachineArn": batch_finish.workflow,
+            "BatchExportMachineArn": batch_finish.export,
             "PayoutRunMachineArn": payouts.workflow,
+            "PayoutScheduleMachineArn": payout_schedule.workflow,
             "BooksAuditMachineArn": ledger.workflow,
         }.items():
             output(self, name, workflow.machine.state_machine_arn)

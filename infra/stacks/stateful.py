@@ -32,7 +32,9 @@ _UPLOADS_RULES = [
         abort_incomplete_multipart_upload_after=Duration.days(1),
         expiration=Duration.days(_DAYS_KEPT),
         noncurrent_version_expiration=Duration.days(30),
-    )
+    ),
+    # A version of a spec is one batch's, and its data was read when that was imported; reports come anew with each.
+    s3.LifecycleRule(prefix="inbox/", expiration=Duration.days(30), noncurrent_version_expiration=Duration.days(7)),
 ]
 _WORK_RULES = [
     s3.LifecycleRule(abort_incomplete_multipart_upload_after=Duration.days(1)),

@@ -39,9 +39,7 @@ def listed(contract: str, key: str) -> list[str]:
 def matches(module: str, pattern: str) -> bool:
     """Whether a pattern of the import contracts names a module or a package that holds it."""
     words, wanted = module.split("."), pattern.split(".")
-    return len(words) >= len(wanted) and all(
-        want in ("*", word) for word, want in zip(words, wanted, strict=False)
-    )
+    return len(words) >= len(wanted) and all(want in ("*", word) for word, want in zip(words, wanted, strict=False))
 
 
 def lint_imports(folder: Path, path: Path) -> subprocess.CompletedProcess[str]:
@@ -84,6 +82,7 @@ def test_a_breach_is_noticed(breach: str, tmp_path: Path) -> None:
         copy = tmp_path / source.path.relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(source.text, encoding="utf-8")
+    (tmp_path / "functions" / "__init__.py").touch()
     (tmp_path / ".importlinter").write_text((ROOT / ".importlinter").read_text(encoding="utf-8"), encoding="utf-8")
     broken, statement = BREACHES[breach]
     with (tmp_path / broken).open("a", encoding="utf-8") as file:
@@ -148,11 +147,22 @@ def test_the_kernel_imports_nothing_but_itself() -> None:
     assert {source.name: found for source in kernel if (found := outside_of(source, "smallpeck.kernel"))} == {}
 
 
-def test_consensus_is_the_standard_library_alone() -> None:
+def test_consensus_is_the_standard_library_and_numpy_where_a_batch_is_re_estimated() -> None:
     consensus = [source for source in layer() if source.module.startswith("smallpeck.consensus")]
+    found = {source.name: set(outside_of(source, "smallpeck.consensus")) for source in consensus}
 
     assert consensus
-    assert {source.name: found for source in consensus if (found := outside_of(source, "smallpeck.consensus"))} == {}
+    assert {name: beyond for name, others in found.items() if (beyond := others - {"numpy", "numpy.typing"})} == {}
+
+
+@pytest.mark.parametrize("module", ["smallpeck.consensus", "smallpeck.consensus.choice"])
+def test_deciding_online_loads_nothing_but_the_standard_library(module: str) -> None:
+    script = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
+    loaded = run.stdout.split()
+
+    assert "smallpeck" in loaded
+    assert not {"numpy", "boto3", "pydantic", "scipy", "pandas"}.intersection(loaded)
 
 
 def test_the_deployment_knows_names_and_keys_and_nothing_else_of_the_layer() -> None:

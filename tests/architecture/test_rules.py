@@ -30,6 +30,8 @@ MAY_ASK = {
     "smallpeck.kernel.entropy": {"secrets", "secrets.token_bytes"},
     # How long a request took, for its log line; no decision hangs on it.
     "smallpeck.runtime.http": {"time.perf_counter"},
+    # Replays a file of labels in an order that a given seed decides, and says how long it took.
+    "smallpeck.consensus.evaluate": {"random", "random.Random", "time.perf_counter"},
     # How a busy table is waited for; tests put their own in its place.
     "smallpeck.table.client": {"time.sleep"},
 }
@@ -194,11 +196,7 @@ def test_every_setting_is_used_and_given() -> None:
 
 def test_no_package_says_what_it_will_be() -> None:
     promises = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|NotImplementedError|mark\.skip|mark\.xfail|importorskip")
-    tests = [
-        Source(path, path.stem)
-        for path in (ROOT / "tests").rglob("*.py")
-        if path != Path(__file__)
-    ]
+    tests = [Source(path, path.stem) for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__)]
     guilty = [
         f"{source.name}: {match[0]}"
         for source in (*layer(), *functions(), *infra(), *local(), *tests)

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from cli.client import Client, fetch
+from cli.errands import audited
+from cli.wait import until
 from local import errands
-from local.clients import Client, fetch, sign_up
+from local.clients import sign_up
 from local.running import Platform
 from local.summary import parse_results
-from local.wait import until
 
 LABELS = ("cat", "dog")
 PATIENCE_SECONDS = 240.0
@@ -89,7 +91,7 @@ class Market:
 
     def books_balance(self) -> bool:
         """Whether a books audit says so."""
-        return bool(errands.audited(self.person("operator"))["books_balanced"])
+        return bool(audited(self.person("operator"))["books_balanced"])
 
 
 def lease(worker: Client, batch_id: str, *, key: str | None = None) -> Any:

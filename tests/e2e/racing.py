@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3
 
-from local.clients import Answer, Client
+from cli.client import Answer, Client
 from smallpeck.table.client import Table
 from smallpeck.tasks.store import TaskStore
 from tests.e2e.market import answers, fresh

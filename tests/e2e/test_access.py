@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from local.clients import Client, sign_in
+from cli.client import Client
+from local.clients import sign_in
 from tests.e2e.market import Market, fresh
 
 ROUTES = {"worker": "/batches", "requester": "/account", "operator": "/audits/none"}

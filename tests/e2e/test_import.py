@@ -1,5 +1,6 @@
 """A file becomes tasks: through the upload form, the import workflow and its Distributed Map."""
 
+import io
 import json
 import time
 from collections import Counter
@@ -7,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from local import errands
-from local.clients import fetch, upload
-from local.wait import until
+from cli.client import fetch, upload
+from cli.errands import import_report
+from cli.wait import until
 from tests.e2e.market import PATIENCE_SECONDS, Market, Offer, csv_file, csv_rows
 
 ROWS = 2_000
@@ -53,11 +54,11 @@ def test_the_same_file_again_makes_no_more_tasks(market: Market) -> None:
     created = requester.post("/batches", market.described())
     offer = Offer(batch_id=created["batch"]["batch_id"], requester=requester, report=None)
     for _ in range(2):
-        upload(created["upload"], content)
-    errands.import_report(requester, offer.batch_id)
+        upload(created["upload"], io.BytesIO(content))
+    import_report(requester, offer.batch_id)
     tasks = offer.tasks()
 
-    upload(created["upload"], content)
+    upload(created["upload"], io.BytesIO(content))
     until(lambda: _imports(market, offer)["SUCCEEDED"] == 3, what="the last import", seconds=PATIENCE_SECONDS)
 
     assert offer.tasks() == tasks

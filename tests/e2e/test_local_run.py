@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.wait import until
 from local.paths import ROOT
-from local.wait import until
 
 PATIENCE_SECONDS = 240.0
 _PS = shutil.which("ps") or "ps"
@@ -45,9 +45,10 @@ class Local:
 def local(tmp_path: Path) -> Iterator[Local]:
     """`python -m local.up`, once it has said everything; ended at the end in any case."""
     out, told = tmp_path / "out", tmp_path / "told"
+    files = ["--log", str(tmp_path / "engine.log"), "--state", str(tmp_path / "local.json")]
     with out.open("wb") as stdout, told.open("wb") as stderr:
         process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "local.up", "--log", str(tmp_path / "engine.log")],
+            [sys.executable, "-m", "local.up", *files],
             cwd=ROOT,
             stdout=stdout,
             stderr=stderr,

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from local import errands
-from local.clients import Client
+from cli.client import Client
+from cli.errands import paid_out
 from local.provider import Mode
 from tests.e2e.market import Market, work_through
 
@@ -44,7 +44,7 @@ def run(market: Market, workers: dict[Mode, Client]) -> Any:
         worker.put("/payout-destination", {"rail": "gateway", "address": worker.email})
         worker.post("/payouts", {"currency": "USD"})
         assert Decimal(worker.get("/balance")["available"]) == 0
-    return errands.paid_out(market.person("operator"))
+    return paid_out(market.person("operator"))
 
 
 def test_the_run_ends_with_an_outcome_for_everybody(run: Any) -> None:
@@ -72,7 +72,7 @@ def test_nobody_was_paid_twice_and_the_books_balance(run: Any, market: Market) -
 
 def test_another_run_finds_nothing_to_pay(run: Any, market: Market) -> None:
     before = market.platform.provider.books()
-    again = errands.paid_out(market.person("operator"))
+    again = paid_out(market.person("operator"))
     assert (again["members"], again["settled"]) == (0, 0)
     assert market.platform.provider.books() == before
 
@@ -81,7 +81,7 @@ def test_released_money_can_be_asked_for_again(run: Any, market: Market, workers
     worker = workers[Mode.REFUSE]
     market.platform.provider.set_mode(worker.email, Mode.OK)
     worker.post("/payouts", {"currency": "USD"})
-    assert errands.paid_out(market.person("operator"))["settled"] == 1
+    assert paid_out(market.person("operator"))["settled"] == 1
     states = [payout["state"] for payout in worker.every("/payouts", "payouts")]
     assert sorted(states) == ["released", "settled"]
     assert market.books_balance()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local.wait import until
+from cli.wait import until
 from tests.e2e.market import PATIENCE_SECONDS, Market, decided, lease, submit
 
 SECONDS_HIDDEN = "2"

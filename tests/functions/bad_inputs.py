@@ -56,6 +56,7 @@ def stage(platform: Platform) -> dict[str, str]:
         "task_id": page["assignments"][0]["task_id"],
         "payout_id": ann.post("/payouts", {}, key="p1").json["payout_id"],
         "audit_id": op.post("/audits", key="a1").json["audit_id"],
+        "export_id": platform.requester().post("/batches/b1/exports", {}, key="e1").json["export_id"],
         "run_id": op.post("/payout-runs", {}, key="r1").json["run_id"],
     }
     return platform.ids
@@ -70,6 +71,9 @@ BODIES: dict[str, Any] = {
     "POST /v1/requester/deposits": {"amount": "1.00"},
     "POST /v1/requester/batches": BATCH,
     "POST /v1/requester/batches/{batch_id}/upload": {},
+    "POST /v1/requester/batches/{batch_id}/extend": {"more_answers": 1},
+    "POST /v1/requester/batches/{batch_id}/exports": {},
+    "POST /v1/requester/batches/{batch_id}/decisions": {"decisions": [{"page_id": "p1", "decision": "approve"}]},
     "POST /v1/operator/payout-runs": {},
 }
 

@@ -14,6 +14,7 @@ from tests.aws import Crash, Fault, Plan
 from tests.aws.schedule import interleave
 from tests.functions.bad_inputs import (
     BATCH,
+    BODIES,
     DESTINATION,
     DOLLAR,
     USERS,
@@ -42,6 +43,11 @@ MONEY = {
     "POST /v1/requester/batches/{batch_id}/publish",
     "POST /v1/requester/batches/{batch_id}/close",
     "POST /v1/requester/batches/{batch_id}/cancel",
+    "POST /v1/requester/batches/{batch_id}/pause",
+    "POST /v1/requester/batches/{batch_id}/resume",
+    "POST /v1/requester/batches/{batch_id}/extend",
+    "POST /v1/requester/batches/{batch_id}/exports",
+    "POST /v1/requester/batches/{batch_id}/decisions",
     "POST /v1/operator/audits",
     "POST /v1/operator/payout-runs",
 }
@@ -292,7 +298,8 @@ def another_s_object(platform: Platform) -> None:
             continue  # operators own nothing; an offered batch is everybody's
         method = route.method
         other = platform.client(client.audience, "somebody-else")
-        body = {"answers": [{"task_id": "t", "answer": "cat"}]} if path.endswith("/submission") else {}
+        answers = {"answers": [{"task_id": "t", "answer": "cat"}]}
+        body = answers if path.endswith("/submission") else BODIES.get(route.name, {})
         given = {} if method == "GET" else {"body": body}
         answer = other.ask(method, path, **asked, **given)
         assert answer.status == 404, (path, answer.text)

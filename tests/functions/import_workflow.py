@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,11 @@ def find(data: Any, path: str, context: Any) -> Any:
 
 def fill(template: Mapping[str, Any], data: Any, context: Any) -> dict[str, Any]:
     return {
-        name.removesuffix(".$"): find(data, value, context) if name.endswith(".$") else value
+        name.removesuffix(".$"): find(data, value, context)
+        if name.endswith(".$")
+        else fill(value, data, context)
+        if isinstance(value, dict)
+        else value
         for name, value in template.items()
     }
 
@@ -127,4 +132,5 @@ def holds(rule: Mapping[str, Any], data: Any) -> bool:
         and ("IsString" not in rule or isinstance(value, str) is rule["IsString"])
         and ("IsNull" not in rule or (value is None) is rule["IsNull"])
         and ("StringEquals" not in rule or value == rule["StringEquals"])
+        and ("StringMatches" not in rule or fnmatchcase(str(value), rule["StringMatches"]))
     )

@@ -5,13 +5,12 @@ from collections.abc import Mapping
 import pytest
 
 from smallpeck.runtime.wiring import wired
-from tests.functions import bad_messages, bad_requests, bad_uploads
+from tests.functions import bad_messages, bad_requests, bad_reviews, bad_uploads
 from tests.functions.bad_inputs import Row
 from tests.functions.world import Platform
 
-ROWS: list[Row] = [*bad_requests.ROWS, *bad_messages.ROWS, *bad_uploads.ROWS]
+ROWS: list[Row] = [*bad_requests.ROWS, *bad_reviews.ROWS, *bad_messages.ROWS, *bad_uploads.ROWS]
 NOT_HERE: Mapping[int, str] = {
-    33: "every batch reviews instantly and finally; nothing can be approved or rejected by request",
     39: "no kind of task takes media by address",
 }
 

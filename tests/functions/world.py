@@ -33,7 +33,7 @@ ROUTES: list[tuple[str, Route]] = [(name, route) for name, api in APIS.items() f
 UPLOADS, WORK = "uploads-bucket", "work-bucket"
 MACHINES = {
     name: f"arn:aws:states:eu-central-1:000000000000:stateMachine:{name}"
-    for name in ("batch_finish", "payout_run", "books_audit")
+    for name in ("batch_finish", "batch_export", "payout_run", "books_audit")
 }
 VISIBILITY_SECONDS = 360
 MAX_RECEIVES = 5

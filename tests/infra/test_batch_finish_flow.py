@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from cli.wait import until
 from infra.packaging import WORKFLOWS
 from local.engine import Engine
-from local.wait import until
 
 ROLE = "arn:aws:iam::000000000000:role/anyone"
 

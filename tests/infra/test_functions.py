@@ -15,7 +15,8 @@ from smallpeck.runtime.settings import PREFIX, Settings, variable
 from tests.infra.synthesis import OTHER_VENDOR
 from tests.infra.templates import Deployment, flat
 
-WIRING = CORE / "python" / "smallpeck" / "runtime" / "wiring.py"
+RUNTIME = CORE / "python" / "smallpeck" / "runtime"
+WIRING = tuple(RUNTIME / f"{name}.py" for name in ("wiring", "exports", "inboxes", "payout_schedule"))
 WITHOUT_VENDOR = {"token_groups"}
 
 
@@ -122,7 +123,7 @@ def test_a_function_is_told_every_setting_that_its_code_reads(deployment: Deploy
 
 def settings_read_by(folder: str) -> set[str]:
     """The settings that a function's own modules read, or what they take from the wiring."""
-    wiring = _definitions(WIRING)
+    wiring = {name: tree for path in WIRING for name, tree in _definitions(path).items()}
     trees: list[ast.AST] = [ast.parse(path.read_text()) for path in (FUNCTIONS / folder).glob("*.py")]
     seen: set[str] = set()
     read: set[str] = set()
@@ -201,7 +202,8 @@ def test_a_client_finds_what_it_needs_in_the_outputs(deployment: Deployment) -> 
         "ApiUrl", "ApiId", "UserPoolId", "WorkerClientId", "RequesterClientId", "OperatorClientId",
         "UploadsBucketName", "WorkBucketName", "PlatformTableName", "LedgerTableName", "PeopleTableName",
         "KeysTableName", "SubmissionsQueueUrl", "SubmissionsDeadLetterQueueUrl", "ImportMachineArn",
-        "BatchFinishMachineArn", "PayoutRunMachineArn", "BooksAuditMachineArn", "GatewaySecretArn", "AlarmTopicArn",
+        "InboxMachineArn", "BatchExportMachineArn", "BatchFinishMachineArn", "PayoutRunMachineArn",
+        "PayoutScheduleMachineArn", "BooksAuditMachineArn", "GatewaySecretArn", "AlarmTopicArn",
     } <= outputs  # fmt: skip
 
 
@@ -240,5 +242,6 @@ def test_targets_are_this_machine_or_the_one_that_is_deployed_to() -> None:
 
 def test_workflows_have_a_file_each() -> None:
     assert {path.name for path in WORKFLOWS.glob("*.json")} == {
-        "import.asl.json", "batch_finish.asl.json", "payout_run.asl.json", "books_audit.asl.json",
+        "import.asl.json", "inbox.asl.json", "batch_finish.asl.json", "batch_export.asl.json", "payout_run.asl.json",
+        "payout_schedule.asl.json", "books_audit.asl.json",
     }  # fmt: skip

@@ -8,12 +8,20 @@ from tests.infra.templates import Deployment, Statement
 APPEND = {"PutItem", "ConditionCheckItem"}
 READS = {"GetItem", "BatchGetItem", "Query", "Scan"}
 
-LEDGER_WRITERS = {"worker_api", "requester_api", "grader", "batch_finish", "payout_run"}
+LEDGER_WRITERS = {
+    "worker_api",
+    "requester_api",
+    "grader",
+    "batch_finish",
+    "inbox_open",
+    "payout_run",
+    "payout_schedule",
+}
 LEDGER_SCANNERS = {"books_audit"}
 PERSONAL = {"worker_api", "payout_run"}
 
 # A role's wildcard -> why no narrower resource can be named.
-PREFIXES = ("/uploads/*", "/imports/*", "/results/*")
+PREFIXES = ("/uploads/*", "/inbox/*", "/inbox/*.report.json", "/imports/*", "/results/*")
 WITHOUT_RESOURCES = {
     "xray:PutTraceSegments",
     "xray:PutTelemetryRecords",
@@ -65,8 +73,10 @@ def test_nothing_deletes_items(deployment: Deployment) -> None:
 
 @pytest.mark.parametrize("table", ["people", "keys"])
 def test_personal_data_is_reached_by_those_who_need_it(deployment: Deployment, table: str) -> None:
-    assert {name for name in deployment.functions if deployment.table_actions(name, table)} == PERSONAL
-    assert deployment.table_actions("payout_run", table) == {"GetItem"}
+    # The schedule sees who has a destination, sealed; it has no key to open it with.
+    sees = PERSONAL | ({"payout_schedule"} if table == "people" else set())
+    assert {name for name in deployment.functions if deployment.table_actions(name, table)} == sees
+    assert all(deployment.table_actions(name, table) == {"GetItem"} for name in sees - {"worker_api"})
 
 
 def test_a_wrapped_key_is_made_once_and_never_changed(deployment: Deployment) -> None:
@@ -94,7 +104,7 @@ def test_workflows_are_started_by_those_who_may(deployment: Deployment) -> None:
         for name in deployment.functions
         if deployment.allowed(name, "states:StartExecution")
     }
-    assert started == {"grader": 1, "sweeper": 1, "requester_api": 1, "operator_api": 2}
+    assert started == {"grader": 1, "sweeper": 1, "requester_api": 2, "operator_api": 2, "payout_schedule": 1}
 
 
 def test_uploads_are_written_by_requesters_and_read_by_the_splitter_only(deployment: Deployment) -> None:
@@ -105,8 +115,37 @@ def test_uploads_are_written_by_requesters_and_read_by_the_splitter_only(deploym
             if any("Uploads" in resource for resource in deployment.allowed(name, action))
         }
 
-    assert on_uploads("s3:PutObject") == {"requester_api"}
-    assert on_uploads("s3:GetObject") == on_uploads("s3:GetObjectVersion") == {"import_split"}
+    assert on_uploads("s3:PutObject") == {"requester_api", "inbox_open"}
+    assert on_uploads("s3:GetObject") == on_uploads("s3:GetObjectVersion") == {"import_split", "inbox_open"}
+
+
+def test_no_form_reaches_an_inbox_and_only_reports_are_written_there(deployment: Deployment) -> None:
+    def ends(folder: str, action: str) -> set[str]:
+        return {
+            "/" + one.split("/", 1)[1] for one in deployment.allowed(folder, action) if "Uploads" in one and "/" in one
+        }
+
+    assert ends("requester_api", "s3:PutObject") == {"/uploads/*"}
+    assert ends("inbox_open", "s3:PutObject") == {"/inbox/*.report.json"}
+    assert ends("inbox_open", "s3:GetObjectVersion") == {"/inbox/*"}
+    assert ends("import_split", "s3:GetObjectVersion") == {"/uploads/*", "/inbox/*"}
+
+
+def test_requesters_drop_with_a_role_that_only_the_api_hands_out(deployment: Deployment) -> None:
+    (role,) = [name for name in deployment.properties("AWS::IAM::Role") if name.startswith("InboxDrop")]
+    properties = deployment.properties("AWS::IAM::Role")[role]
+    (trust,) = properties["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"AWS": {"Fn::GetAtt": [deployment.role_of("requester_api"), "Arn"]}}
+    assert properties["MaxSessionDuration"] == 3_600
+    assert deployment.allowed("requester_api", "sts:AssumeRole") == {f"<{role}.Arn>"}
+    assert {name for name in deployment.functions if deployment.allowed(name, "sts:AssumeRole")} == {"requester_api"}
+    assert {action for one in deployment.statements(role) for action in one.actions} == {
+        "s3:GetObject", "s3:PutObject", "s3:ListBucket",
+    }  # fmt: skip
+    (listing,) = [
+        one for one in properties["Policies"][0]["PolicyDocument"]["Statement"] if one["Action"] == "s3:ListBucket"
+    ]
+    assert listing["Condition"] == {"StringLike": {"s3:prefix": "inbox/*"}}
 
 
 def test_the_function_that_gives_roles_has_no_rights(deployment: Deployment) -> None:
@@ -137,10 +176,10 @@ def test_a_wildcard_resource_is_a_prefix_of_objects_or_has_no_narrower_form(depl
 def test_each_function_has_a_role_of_its_own_and_no_managed_policy(deployment: Deployment) -> None:
     roles = [deployment.role_of(name) for name in deployment.functions]
     assert len(set(roles)) == len(roles)
-    for properties in deployment.properties("AWS::IAM::Role").values():
+    for name, properties in deployment.properties("AWS::IAM::Role").items():
         assert not properties.get("ManagedPolicyArns")
         (trust,) = properties["AssumeRolePolicyDocument"]["Statement"]
-        assert set(trust["Principal"]) == {"Service"}
+        assert set(trust["Principal"]) == ({"AWS"} if name.startswith("InboxDrop") else {"Service"})
 
 
 def test_index_rights_name_the_indexes(deployment: Deployment) -> None:

@@ -120,9 +120,11 @@ def test_uploads_keep_versions_tell_eventbridge_and_clean_up(deployment: Deploym
     (uploads,) = [one for name, one in deployment.properties("AWS::S3::Bucket").items() if name.startswith("Uploads")]
     assert uploads["VersioningConfiguration"] == {"Status": "Enabled"}
     assert uploads["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
-    (rule,) = uploads["LifecycleConfiguration"]["Rules"]
-    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
-    assert rule["NoncurrentVersionExpiration"]
+    whole, inbox = uploads["LifecycleConfiguration"]["Rules"]
+    assert whole["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert whole["NoncurrentVersionExpiration"]
+    assert (inbox["Prefix"], inbox["ExpirationInDays"]) == ("inbox/", 30)
+    assert inbox["NoncurrentVersionExpiration"] == {"NoncurrentDays": 7}
 
 
 def test_clients_are_public_and_sign_in_by_password_or_srp(deployment: Deployment) -> None:

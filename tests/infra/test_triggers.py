@@ -1,5 +1,6 @@
 """Whatever calls a function calls its alias, and nothing that cannot be delivered is lost in silence."""
 
+import json
 import re
 from typing import Any
 
@@ -7,10 +8,13 @@ import pytest
 
 from infra.constructs.payouts import SIGNALS
 from infra.packaging import ROOT
-from smallpeck.runtime.settings import METRICS_NAMESPACE, Settings
+from infra.stages import STAGES
+from smallpeck.runtime.settings import METRICS_NAMESPACE, Settings, variable
 from tests.infra.templates import Deployment, flat
 
 AUDIENCES = ("worker", "requester", "operator")
+FORMS = [{"prefix": "uploads/"}]
+SPECS = [{"wildcard": "inbox/*.yaml"}, {"wildcard": "inbox/*.yml"}, {"wildcard": "inbox/*.json"}]
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 VISIBLE, AGE = "ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"
 
@@ -27,7 +31,7 @@ def test_every_trigger_calls_the_alias(deployment: Deployment) -> None:
     callers: list[Any] = [
         *(one["FunctionName"] for one in deployment.properties("AWS::Lambda::Permission").values()),
         *(one["FunctionName"] for one in deployment.properties("AWS::Lambda::EventSourceMapping").values()),
-        *(one["Target"]["Arn"] for one in deployment.properties("AWS::Scheduler::Schedule").values()),
+        *(one["Target"]["Arn"] for one in schedules(deployment) if not starts_workflow(deployment, one)),
         *(one["IntegrationUri"] for one in deployment.properties("AWS::ApiGatewayV2::Integration").values()),
     ]
     assert len(callers) > len(AUDIENCES)
@@ -140,6 +144,11 @@ def schedules(deployment: Deployment) -> list[dict[str, Any]]:
     return list(deployment.properties("AWS::Scheduler::Schedule").values())
 
 
+def starts_workflow(deployment: Deployment, schedule: dict[str, Any]) -> bool:
+    """Whether a schedule starts a workflow of ours."""
+    return flat(schedule["Target"]["Arn"]).strip("<>") in deployment.properties("AWS::StepFunctions::StateMachine")
+
+
 def test_every_queue_rule_and_schedule_has_a_dead_letter_queue_with_an_alarm(deployment: Deployment) -> None:
     assert rules(deployment)
     assert schedules(deployment)
@@ -170,22 +179,49 @@ def test_queues_are_encrypted_and_speak_tls_only(deployment: Deployment) -> None
 
 
 def test_the_sweeper_runs_every_minute(deployment: Deployment) -> None:
-    (schedule,) = schedules(deployment)
+    (schedule,) = [one for one in schedules(deployment) if not starts_workflow(deployment, one)]
     assert schedule["ScheduleExpression"] == "rate(1 minute)"
     assert deployment.alias_in(schedule["Target"]["Arn"]) == "sweeper"
     assert deployment.functions["sweeper"]["Timeout"] < 60
 
 
+def test_payouts_go_out_once_a_day_under_the_moment_they_were_due(deployment: Deployment) -> None:
+    (schedule,) = [one for one in schedules(deployment) if starts_workflow(deployment, one)]
+    assert schedule["ScheduleExpression"] == f"cron(0 {STAGES[deployment.stage].payout_hour_utc} * * ? *)"
+    assert schedule["ScheduleExpressionTimezone"] == "Etc/UTC"
+    assert schedule["Target"]["Arn"]["Ref"].startswith("PayoutSchedule")
+    assert json.loads(schedule["Target"]["Input"]) == {"scheduled_at": "<aws.scheduler.scheduled-time>"}
+    role = schedule["Target"]["RoleArn"]["Fn::GetAtt"][0]
+    allowed = {action: one.resources for one in deployment.statements(role) for action in one.actions}
+    assert allowed["states:StartExecution"] == {f"<{schedule['Target']['Arn']['Ref']}>"}
+    told = (deployment.environment(name)[variable("payout_hour_utc")] for name in ("worker_api",))
+    assert set(told) == {str(STAGES[deployment.stage].payout_hour_utc)}
+
+
 def test_an_upload_starts_the_import_with_its_version(deployment: Deployment) -> None:
-    (rule,) = rules(deployment)
+    (rule,) = [one for one in rules(deployment) if one["EventPattern"]["detail"]["object"]["key"] == FORMS]
     pattern = rule["EventPattern"]
     assert pattern["detail-type"] == ["Object Created"]
-    assert pattern["detail"]["object"]["key"] == [{"prefix": "uploads/"}]
     assert "Uploads" in flat(pattern["detail"]["bucket"]["name"][0])
     (target,) = rule["Targets"]
     assert "Import" in flat(target["Arn"])
     paths = set(target["InputTransformer"]["InputPathsMap"].values())
     assert {"$.detail.bucket.name", "$.detail.object.key", "$.detail.object.version-id"} <= paths
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
+
+
+def test_a_spec_in_an_inbox_starts_the_drop_with_its_version_and_data_alone_starts_nothing(
+    deployment: Deployment,
+) -> None:
+    (rule,) = [one for one in rules(deployment) if one["EventPattern"]["detail"]["object"]["key"] != FORMS]
+    pattern = rule["EventPattern"]
+    assert pattern["detail-type"] == ["Object Created"]
+    assert pattern["detail"]["object"]["key"] == SPECS
+    assert "Uploads" in flat(pattern["detail"]["bucket"]["name"][0])
+    (target,) = rule["Targets"]
+    assert "InboxWorkflow" in flat(target["Arn"])
+    paths = set(target["InputTransformer"]["InputPathsMap"].values())
+    assert paths == {"$.detail.bucket.name", "$.detail.object.key", "$.detail.object.version-id"}
     assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
 
 

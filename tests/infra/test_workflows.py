@@ -11,10 +11,12 @@ from infra.constructs.workflow import substitutions
 from infra.packaging import WORKFLOWS
 from tests.infra.templates import Deployment
 
-NAMES = ("import", "batch_finish", "payout_run", "books_audit")
+NAMES = ("import", "inbox", "batch_finish", "batch_export", "payout_run", "payout_schedule", "books_audit")
 TRANSIENT = {"Lambda.ServiceException", "Lambda.SdkClientException", "Lambda.TooManyRequestsException"}
 FUNCTION_OF = {"BatchFinish": "batch_finish", "PayoutRun": "payout_run", "BooksAudit": "books_audit"} | {
+    "PayoutSchedule": "payout_schedule",
     "ImportSplit": "import_split", "ImportPart": "import_part", "ImportReport": "import_report",
+    "InboxOpen": "inbox_open",
 }  # fmt: skip
 
 
@@ -147,3 +149,25 @@ def test_a_map_may_start_and_watch_its_own_children_only(deployment: Deployment)
     started = [one for one in deployment.statements(role) if "states:StartExecution" in one.actions]
     assert [len(one.resources) for one in started] == [1]
     assert "ImportWorkflowMachine" in next(iter(started[0].resources))
+
+
+def test_a_drop_runs_the_import_to_its_end_and_nothing_else(deployment: Deployment) -> None:
+    statements = deployment.statements(machine(deployment, "inbox")["RoleArn"]["Fn::GetAtt"][0])
+    (started,) = [one.resources for one in statements if "states:StartExecution" in one.actions]
+    (watched,) = [one.resources for one in statements if "states:DescribeExecution" in one.actions]
+    (rule,) = [one.resources for one in statements if "events:PutRule" in one.actions]
+    assert "ImportWorkflowMachine" in next(iter(started))
+    assert [len(one) for one in (started, watched, rule)] == [1, 1, 1]
+    assert next(iter(watched)).endswith(f":execution:small-peck-{deployment.stage}-import:*")
+    assert next(iter(rule)).endswith(":rule/StepFunctionsGetEventsForStepFunctionsExecutionRule")
+
+
+def test_whatever_fails_in_a_drop_is_reported_before_the_execution_fails() -> None:
+    states = definition("inbox")["States"]
+    steps = [name for name, state in states.items() if state["Type"] == "Task" and name != "Fail"]
+    assert steps == ["Open", "Import", "Conclude"]
+    for name in steps:
+        assert states[name]["Catch"] == [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Fail"}]
+    assert states["Fail"]["Parameters"]["step"] == "fail"
+    assert states["Fail"]["Next"] == states["Fail"]["Catch"][0]["Next"] == "Failed"
+    assert states["Failed"]["Type"] == "Fail"

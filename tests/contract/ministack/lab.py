@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cli.wait import until
 from local.engine import HOST, Engine
-from local.wait import until
 
 ROLE = "arn:aws:iam::000000000000:role/anyone"
 RUNTIME = "python3.11"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
+from cli.wait import until
 from local.assets import zip_directory
-from local.wait import until
 from tests.contract.ministack.lab import Lab, zipped
 
 

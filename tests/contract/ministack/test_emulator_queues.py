@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.wait import until
+from cli.wait import until
 from tests.contract.ministack.lab import ROLE, WITNESS, Lab
 
 PICKY = """

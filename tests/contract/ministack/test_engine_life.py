@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from cli.wait import until
 from local.engine import HOST, Engine, EngineFailed
 from local.paths import ROOT
-from local.wait import until
 from tests.contract.ministack.lab import Lab
 
 PARENT = """

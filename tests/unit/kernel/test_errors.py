@@ -8,9 +8,7 @@ from smallpeck.kernel import errors
 from smallpeck.kernel.errors import Category, Conflict, InProgress, Problem, SmallPeckError
 from smallpeck.kernel.writes import Change, Contention, Create, WriteConflict, ref
 
-CLASSES = [
-    one for _, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, SmallPeckError)
-]
+CLASSES = [one for _, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, SmallPeckError)]
 
 
 def test_every_category_has_an_error_and_every_error_a_code_of_its_own() -> None:

@@ -128,9 +128,7 @@ def test_a_price_survives_to_the_micro(amount: int, currency: str) -> None:
         (MAX_AMOUNT_MICROS, "USD", "1000000000.00"),
     ],
 )
-def test_an_amount_shows_the_minor_unit_and_more_only_where_it_is_needed(
-    amount: int, currency: str, text: str
-) -> None:
+def test_an_amount_shows_the_minor_unit_and_more_only_where_it_is_needed(amount: int, currency: str, text: str) -> None:
     assert format_amount(amount, currency) == text
 
 

@@ -250,9 +250,7 @@ def test_sealing_twice_gives_two_ciphertexts() -> None:
     assert seal(b"secret", **SEALED) != seal(b"secret", **SEALED)
 
 
-@pytest.mark.parametrize(
-    "other", [{"key": b"x" * 32}, {"person_id": "bob"}, {"field": "address"}, {"version": 2}]
-)
+@pytest.mark.parametrize("other", [{"key": b"x" * 32}, {"person_id": "bob"}, {"field": "address"}, {"version": 2}])
 def test_what_is_sealed_opens_for_that_purpose_only(other: dict[str, Any]) -> None:
     sealed = seal(b"secret", **SEALED)
 
@@ -283,9 +281,6 @@ def test_a_key_opens_for_its_own_person_only() -> None:
 
 
 def test_the_cipher_is_loaded_only_where_something_is_sealed() -> None:
-    script = (
-        "import sys, smallpeck.people.store, smallpeck.people.service; "
-        "sys.exit('cryptography' in sys.modules)"
-    )
+    script = "import sys, smallpeck.people.store, smallpeck.people.service; sys.exit('cryptography' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0  # noqa: S603

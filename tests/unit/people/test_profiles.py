@@ -7,7 +7,7 @@ import pytest
 
 from smallpeck.people import service
 from smallpeck.people.model import COUNTRIES, BadProfile, WorkerProfile
-from smallpeck.people.store import ProfileStore
+from smallpeck.people.store import DestinationFactStore, ProfileStore
 from tests.aws import Fault, Plan
 from tests.support import World
 
@@ -19,14 +19,15 @@ def get(world: World, worker: str = "ann", now_ms: int = 1_000) -> WorkerProfile
 
 
 def put(world: World, now_ms: int = 1_000, **facts: Any) -> WorkerProfile:
-    given = {"country": "CZ", "languages": ["cs", "en"], "payout_threshold_micros": None} | facts
+    given = {"country": "CZ", "languages": ["cs", "en"], "payout_threshold_micros": None, "automatic_payouts": False}
     return service.put_profile(
         worker_id="ann",
         platform_threshold_micros=PLATFORM,
         now_ms=now_ms,
         profiles=ProfileStore(world.table),
+        destinations=DestinationFactStore(world.table),
         unit=world.table,
-        **given,
+        **(given | facts),
     )
 
 

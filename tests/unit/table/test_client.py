@@ -101,7 +101,7 @@ def test_what_is_not_asked_for_is_not_read() -> None:
 def test_an_index_is_listed_between_its_bounds() -> None:
     table = fresh_table()
     for moment in (5, 6, 7):
-        table.commit([Create(ref("page", f"p{moment}"), {}, index={"submitted": (0, moment, f"p{moment}")})])
+        table.commit([Create(ref("page", f"p{moment}"), {}, index={"submitted": (0, moment, "b1", 10, f"p{moment}")})])
     for rank in (1, 2, 3):
         table.commit([Create(ref("task", "b1", 0, rank), {}, index={"want": ("b1", 0, rank)})])
 

@@ -147,7 +147,7 @@ def test_a_change_makes_an_absent_item_unless_it_asks_for_one() -> None:
 
 def test_an_item_enters_and_leaves_an_index() -> None:
     table = fresh_table()
-    table.commit([Create(ref("page", "p1"), {}, index={"lease": ("b1", 0, 5, "p1"), "page_of": ("w", 1, "p1")})])
+    table.commit([Create(ref("page", "p1"), {}, index={"lease": ("b1", 0, 5, 10, "p1"), "page_of": ("w", 1, "p1")})])
     assert [item["pk"] for item in table.listed("lease", "b1", 0).items] == ["PAGE#p1"]
 
     table.commit([Change(ref("page", "p1"), set={"a": 1}, index={"lease": None})])
@@ -157,9 +157,9 @@ def test_an_item_enters_and_leaves_an_index() -> None:
 
 def test_an_item_moves_from_one_use_of_an_index_to_another() -> None:
     table = fresh_table()
-    table.commit([Create(ref("page", "p1"), {}, index={"lease": ("b1", 0, 5, "p1")})])
+    table.commit([Create(ref("page", "p1"), {}, index={"lease": ("b1", 0, 5, 10, "p1")})])
 
-    table.commit([Change(ref("page", "p1"), index={"lease": None, "submitted": (0, 7, "p1")})])
+    table.commit([Change(ref("page", "p1"), index={"lease": None, "submitted": (0, 7, "b1", 10, "p1")})])
 
     assert table.listed("lease", "b1", 0).items == []
     assert [item["pk"] for item in table.listed("submitted", 0).items] == ["PAGE#p1"]

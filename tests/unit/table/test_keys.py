@@ -96,14 +96,15 @@ def test_numbers_sort_as_numbers() -> None:
 
 
 def test_an_index_key_names_the_attributes_of_its_index() -> None:
-    key = keys.index_key("submitted", (3, 17, "p1"))
+    key = keys.index_key("submitted", (3, 17, "b1", 5, "p1"))
 
-    assert key == {"queue_pk": "SUBMITTED#3", "queue_sk": "000000000000017#p1"}
+    assert key == {"queue_pk": "SUBMITTED#3", "queue_sk": "000000000000017#b1#05#p1"}
+    assert keys.parts_of_index("submitted", key) == ["000000000000017", "b1", "05", "p1"]
     assert keys.index_partition("submitted", 3) == key["queue_pk"]
 
 
 def test_a_bound_is_filled_as_far_as_its_parts_go() -> None:
     assert keys.index_bound("submitted", 17) == "000000000000017#"
-    assert keys.index_bound("submitted", 17, "p1") == "000000000000017#p1"
+    assert keys.index_bound("submitted", 17, "b1") == "000000000000017#b1#"
     assert keys.index_bound("want", 17) == "00000017"
     assert keys.index_bound("want") == ""

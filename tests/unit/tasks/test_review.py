@@ -7,7 +7,7 @@ from smallpeck.ledger.accounts import escrow
 from smallpeck.tasks.dispatch import NothingToDo
 from smallpeck.tasks.model import BatchState, Review, TaskStatus
 from smallpeck.tasks.pages import AssignmentState, Page, PageState
-from smallpeck.tasks.reviewing import Decisions, NothingToReview, Rejection, RejectionBudgetSpent, decide
+from smallpeck.tasks.reviewing import Decision, NothingToReview, Outcome, Rejection, RejectionBudgetSpent, decide
 from tests.aws import Crash, Fault, Plan
 from tests.support import World
 
@@ -35,12 +35,11 @@ def submitted(world: World, worker: str = "ann", **facts: object) -> Page:
     return world.page(page.page_id)
 
 
-def decided(world: World, page: Page, *, rejected: int = 0, of: int | None = None) -> dict[str, str]:
+def decided(world: World, page: Page, *, rejected: int = 0, of: int | None = None) -> dict[str, Outcome]:
     tasks = [one.task_id for one in page.assignments][:of]
-    verdicts = {task_id: WHY if n < rejected else None for n, task_id in enumerate(tasks)}
     return decide(
         batch=world.batch(),
-        decisions=[Decisions(page.page_id, verdicts)],
+        decisions=[Decision(page.page_id, task_id, WHY if n < rejected else None) for n, task_id in enumerate(tasks)],
         reads=world.tasks,
         unit=world.table,
         nudge=world.nudged.append,
@@ -87,8 +86,7 @@ def test_a_page_can_be_decided_in_several_rounds() -> None:
     world.grade(page.page_id)
     assert (world.page(page.page_id).state, world.page(page.page_id).round) == (PageState.IN_REVIEW, 1)
     assert world.earned("ann") == 4 * REWARD
-    rest = [one.task_id for one in page.assignments[4:]]
-    decisions = [Decisions(page.page_id, dict.fromkeys(rest))]
+    decisions = [Decision(page.page_id)]
     decide(batch=world.batch(), decisions=decisions, reads=world.tasks, unit=world.table, nudge=world.nudged.append)
     world.grade(page.page_id)
     assert (world.page(page.page_id).state, world.page(page.page_id).round) == (PageState.DECIDED, 2)
@@ -128,7 +126,7 @@ def test_a_page_of_another_batch_is_unknown() -> None:
     world.active(5, batch_id="b2", review=Review.MANUAL, review_seconds=60)
     outcome = decide(
         batch=world.batch("b2"),
-        decisions=[Decisions(page.page_id, {page.assignments[0].task_id: None})],
+        decisions=[Decision(page.page_id, page.assignments[0].task_id)],
         reads=world.tasks,
         unit=world.table,
         nudge=world.nudged.append,
@@ -150,7 +148,7 @@ def test_a_rejection_names_a_clause_and_says_why(why: Rejection, pointer: str) -
     with pytest.raises(Invalid) as refused:
         decide(
             batch=world.batch(),
-            decisions=[Decisions(page.page_id, {page.assignments[0].task_id: why})],
+            decisions=[Decision(page.page_id, page.assignments[0].task_id, why)],
             reads=world.tasks,
             unit=world.table,
             nudge=world.nudged.append,

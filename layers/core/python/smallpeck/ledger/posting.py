@@ -57,6 +57,8 @@ class Entry:
     reference: str
     postings: tuple[Posting, ...]
     at_ms: int
+    units: int | None = None
+    """How many things it pays for, where they can be counted; for statements, no part of the hash."""
 
     def __post_init__(self) -> None:
         if not self.postings:
@@ -114,6 +116,7 @@ def record(entry: Entry, balances: Mapping[Account, Balance]) -> list[Write]:
                 "currency": entry.currency,
                 "reference": entry.reference,
                 "at_ms": entry.at_ms,
+                **_units(entry),
                 "input_hash": entry.input_hash(),
                 "postings": [
                     {"source": p.source.path, "destination": p.destination.path, "amount_micros": p.amount_micros}
@@ -153,6 +156,11 @@ def _statement(entry: Entry, account: Account, delta: int, present: Balance) -> 
                 "amount_micros": delta,
                 "balance_micros": after.balance_micros,
                 "at_ms": entry.at_ms,
+                **_units(entry),
             },
         ),
     )
+
+
+def _units(entry: Entry) -> dict[str, int]:
+    return {} if entry.units is None else {"units": entry.units}

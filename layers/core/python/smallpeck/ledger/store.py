@@ -8,6 +8,7 @@ from smallpeck.kernel.writes import ref
 from smallpeck.ledger.accounts import Account
 from smallpeck.ledger.posting import Balance, account_ref, entry_ref, statement_name
 from smallpeck.table.client import Slice, Table
+from smallpeck.table.keys import sort_key
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,22 @@ class LedgerStore:
     def statement_row(self, account: Account, currency: str, seq: int) -> dict[str, Any] | None:
         """One row of a statement."""
         return self.table.get(ref("statement_row", statement_name(account, currency), seq))
+
+    def statement_rows(self, account: Account, currency: str, first: int, last: int) -> Iterator[dict[str, Any]]:
+        """The rows `first` to `last` of a statement, oldest first, read as they are asked for."""
+        after: str | None = None
+        while True:
+            run = self.table.slice(
+                "statement_row",
+                statement_name(account, currency),
+                first=sort_key("statement_row", first),
+                last=sort_key("statement_row", last),
+                after=after,
+            )
+            yield from run.items
+            after = run.next_after
+            if after is None:
+                return
 
     def everything(self, segment: int, segments: int) -> Iterator[dict[str, Any]]:
         """Every entry and statement row in one of `segments` parts of the ledger table."""

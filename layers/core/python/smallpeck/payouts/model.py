@@ -110,9 +110,9 @@ class Payout:
         return self.amount_micros - self.fee_micros
 
 
-def payout_id(worker_id: str, idempotency_key: str) -> str:
-    """The id of the payout that a worker asks for under a key."""
-    return derived_id("p_", worker_id, REQUEST_ROUTE, idempotency_key)
+def payout_id(worker_id: str, idempotency_key: str, route: str = REQUEST_ROUTE) -> str:
+    """The id of the payout that is asked for under a key; each way of asking has keys of its own."""
+    return derived_id("p_", worker_id, route, idempotency_key)
 
 
 def request_hash(amount_micros: int | None, currency: str) -> str:

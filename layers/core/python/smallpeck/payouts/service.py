@@ -57,12 +57,21 @@ class RailTerms:
     """How long the rail remembers an idempotency key."""
     minimum_micros: int
     fee_micros: int
+    delivers_from_seconds: int = 0
+    delivers_within_seconds: int = 3 * 24 * 3600
+    """When money arrives after it was sent: no sooner than, and no later than."""
 
     def __post_init__(self) -> None:
         if self.window_seconds <= model.RESEND_MARGIN_SECONDS:
             raise ValueError("a rail remembers a key for more than a day")
         if not 0 <= self.fee_micros < self.minimum_micros:
             raise ValueError("a rail's minimum is above its fee")
+        if not 0 <= self.delivers_from_seconds <= self.delivers_within_seconds:
+            raise ValueError("a rail delivers from one moment on until a later one")
+
+    def fee_in(self, currency: str) -> int:
+        """The fee of one payout, in whole minor units."""
+        return whole_minor_units(self.fee_micros, currency)
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,8 @@ class WorkerPayoutFacts:
     rail: str | None
     destination_changed_at_ms: int | None
     """When the destination was last changed; None while it is the first."""
+    automatic: bool = False
+    """Whether the worker is paid out without asking."""
 
 
 class Workers(Protocol):
@@ -100,6 +111,16 @@ class PayoutRules:
     cooling_off_seconds: int
     rails: Mapping[str, RailTerms]
 
+    def least_micros(self, facts: WorkerPayoutFacts) -> int:
+        """The least that this worker can be paid out."""
+        terms = self.rails.get(facts.rail or "")
+        minimum_micros = 0 if terms is None else terms.minimum_micros
+        return model.effective_threshold(self.threshold_micros, facts.threshold_micros, minimum_micros)
+
+    def cooling_off_left_seconds(self, facts: WorkerPayoutFacts, now_ms: int) -> int:
+        """Seconds until the worker's destination may be used; 0 where it may."""
+        return model.cooling_off_left_seconds(facts.destination_changed_at_ms, self.cooling_off_seconds, now_ms)
+
 
 def request_payout(
     *,
@@ -113,13 +134,15 @@ def request_payout(
     workers: Workers,
     books: Books,
     unit: UnitOfWork,
+    route: str = model.REQUEST_ROUTE,
 ) -> Payout:
     """The payout of this request, reserved now or before. `amount_micros` None asks for all whole minor units.
 
-    Raises IdempotencyMismatch, BelowThreshold, NoDestination, DestinationCoolingOff, InsufficientFunds.
+    Keys belong to their `route`: nobody takes the key of another way of asking. Raises IdempotencyMismatch,
+    BelowThreshold, NoDestination, DestinationCoolingOff, InsufficientFunds.
     """
-    _check_amount(amount_micros, currency)
-    payout_id = model.payout_id(worker_id, idempotency_key)
+    check_amount(amount_micros, currency)
+    payout_id = model.payout_id(worker_id, idempotency_key, route)
     asked = model.request_hash(amount_micros, currency)
     for _ in range(REQUEST_ATTEMPTS):
         stored = payouts.payout(payout_id)
@@ -199,7 +222,8 @@ def _entry(payout: Payout, what: str, kind: EntryKind, postings: list[Posting], 
     )
 
 
-def _check_amount(amount_micros: int | None, currency: str) -> None:
+def check_amount(amount_micros: int | None, currency: str) -> None:
+    """Raises Invalid where no payout can have this amount."""
     whole = whole_minor_units(amount_micros or 0, currency)
     if amount_micros is not None and not (0 < amount_micros == whole <= MAX_AMOUNT_MICROS):
         problem = Problem("/amount", "an amount above zero in whole minor units")
@@ -227,11 +251,10 @@ def _allowed(
         raise NoDestination("say first where payouts go")
     if facts.rail not in rules.rails:
         raise RailUnknown("payouts to this kind of destination are not possible at present")
-    left = model.cooling_off_left_seconds(facts.destination_changed_at_ms, rules.cooling_off_seconds, now_ms)
+    left = rules.cooling_off_left_seconds(facts, now_ms)
     if left:
         raise DestinationCoolingOff("the payout destination was changed a short time ago", retry_after_seconds=left)
-    terms = rules.rails[facts.rail]
-    least = model.effective_threshold(rules.threshold_micros, facts.threshold_micros, terms.minimum_micros)
+    least = rules.least_micros(facts)
     if amount_micros < least:
         raise BelowThreshold(f"a payout is at least {format_amount(least, currency)} {currency}")
     return Payout(
@@ -241,7 +264,7 @@ def _allowed(
         destination_version=facts.destination_version,
         currency=currency,
         amount_micros=amount_micros,
-        fee_micros=whole_minor_units(terms.fee_micros, currency),
+        fee_micros=rules.rails[facts.rail].fee_in(currency),
         request_hash=asked,
         requested_at_ms=now_ms,
         touched_at_ms=now_ms,

@@ -56,7 +56,7 @@ class WorkerProfile:
     """What a worker says about themselves. Nothing here names a person.
 
     `languages` are primary tags of BCP 47 ("en", "fil"). `payout_threshold_micros` is the worker's own threshold, None
-    where the platform's holds.
+    where the platform's holds; with `automatic_payouts` a balance that reaches it is paid out without being asked for.
     """
 
     worker_id: str
@@ -64,6 +64,7 @@ class WorkerProfile:
     country: str | None = None
     languages: tuple[str, ...] = ()
     payout_threshold_micros: int | None = None
+    automatic_payouts: bool = False
 
     def threshold_micros(self, platform_threshold_micros: int) -> int:
         """From which balance on this worker is paid out: their own threshold, and never below the platform's."""

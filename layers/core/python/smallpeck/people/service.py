@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from smallpeck.kernel.errors import Problem
 from smallpeck.kernel.writes import Change, Contention, Create, Path, Present, UnitOfWork, Value, WriteConflict, ref
 from smallpeck.people.model import (
+    BadProfile,
     Destination,
+    DestinationFacts,
     HeldDestination,
     NoDestination,
     RequesterProfile,
@@ -27,6 +30,14 @@ class Profiles(Protocol):
 
     def requester(self, requester_id: str) -> RequesterProfile | None:
         """A requester's profile, or None; consistent."""
+        ...
+
+
+class KnownDestinations(Protocol):
+    """What is known of destinations without reading them."""
+
+    def facts(self, person_id: str) -> DestinationFacts | None:
+        """The facts of the present destination, or None where there is none; consistent."""
         ...
 
 
@@ -62,31 +73,42 @@ def put_profile(
     languages: Sequence[str],
     payout_threshold_micros: int | None,
     platform_threshold_micros: int,
+    automatic_payouts: bool,
     now_ms: int,
     profiles: Profiles,
+    destinations: KnownDestinations,
     unit: UnitOfWork,
 ) -> WorkerProfile:
-    """Replaces what a worker says about themselves. Without a threshold of their own the platform's holds."""
+    """Replaces what a worker says about themselves. Without a threshold of their own the platform's holds.
+
+    Payouts can only be automatic where there is a destination.
+    """
     check_profile(
         country=country,
         languages=languages,
         payout_threshold_micros=payout_threshold_micros,
         platform_threshold_micros=platform_threshold_micros,
     )
+    if automatic_payouts and destinations.facts(worker_id) is None:
+        problem = Problem("/automatic_payouts", "say first where payouts go")
+        raise BadProfile("the profile is not allowed", problems=[problem])
     present = get_profile(worker_id=worker_id, now_ms=now_ms, profiles=profiles, unit=unit)
     wanted = replace(
         present,
         country=country,
         languages=tuple(sorted(languages)),
         payout_threshold_micros=payout_threshold_micros,
+        automatic_payouts=automatic_payouts,
     )
     if wanted != present:
         changes: dict[Path, Value] = {
             "country": wanted.country,
             "languages": wanted.languages,
             "payout_threshold_micros": wanted.payout_threshold_micros,
+            "automatic_payouts": wanted.automatic_payouts,
         }
-        unit.commit([Change(ref("worker", worker_id), set=changes, when=(Present(),))])
+        listed = {"automatic": (worker_id,) if wanted.automatic_payouts else None}
+        unit.commit([Change(ref("worker", worker_id), set=changes, when=(Present(),), index=listed)])
     return wanted
 
 

@@ -20,6 +20,7 @@ from smallpeck.people.model import (
 )
 from smallpeck.people.sealing import Unreadable, seal, unseal
 from smallpeck.table.client import Table
+from smallpeck.table.keys import parts_of_item
 
 _DESTINATION = "destination"
 
@@ -50,7 +51,13 @@ class ProfileStore:
             item.get("country"),
             tuple(item.get("languages", ())),
             item.get("payout_threshold_micros"),
+            item.get("automatic_payouts", False),
         )
+
+    def automatic(self, *, after: str | None, limit: int) -> tuple[list[str], str | None]:
+        """Some of the workers who are paid out without asking, and where the next ones stand; may be stale."""
+        listed = self.table.listed("automatic", after=after, limit=limit)
+        return [parts_of_item("worker", item)[0] for item in listed.items], listed.next_after
 
     def requester(self, requester_id: str) -> RequesterProfile | None:
         """See `smallpeck.people.service.Profiles`."""
@@ -93,6 +100,18 @@ class PersonKeys:
 
 
 @dataclass(frozen=True)
+class DestinationFactStore:
+    """What may be known of a destination without its key; nothing personal, so no key is needed."""
+
+    table: Table
+
+    def facts(self, person_id: str) -> DestinationFacts | None:
+        """See `smallpeck.people.service.KnownDestinations`."""
+        item = self.table.get(ref("person", person_id))
+        return None if item is None else DestinationFacts(item["version"], item["rail"], item["changed_at_ms"])
+
+
+@dataclass(frozen=True)
 class DestinationStore:
     """See `smallpeck.people.service.Destinations`."""
 
@@ -113,9 +132,8 @@ class DestinationStore:
         return None if item is None else self._open(person_id, item, version)
 
     def facts(self, person_id: str) -> DestinationFacts | None:
-        """What may be known of the present destination without its key; nothing personal, so no key is needed."""
-        item = self.table.get(ref("person", person_id))
-        return None if item is None else DestinationFacts(item["version"], item["rail"], item["changed_at_ms"])
+        """See `DestinationFactStore`."""
+        return DestinationFactStore(self.table).facts(person_id)
 
     def replace(self, person_id: str, destination: Destination, *, now_ms: int) -> HeldDestination:
         """See `smallpeck.people.service.Destinations`."""

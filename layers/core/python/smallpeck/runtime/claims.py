@@ -93,7 +93,7 @@ def _escrow_claim(batch: Mapping[str, Any], answers: int) -> Claim:
     unpaid = (batch["max_answers"] * batch["task_count"] - answers) * batch["price_micros"]
     allowed: Iterable[int]
     match BatchState(batch["state"]):
-        case BatchState.ACTIVE:
+        case BatchState.ACTIVE | BatchState.PAUSED:
             allowed = (unpaid,)
         case BatchState.CLOSING:
             # The refund is a transaction of its own; the state follows after it.

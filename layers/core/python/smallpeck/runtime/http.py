@@ -63,9 +63,9 @@ class Call(Generic[B, Q]):
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer that needs another status or more headers than its route says."""
+    """An answer that needs another status or more headers than its route says, or that is text of its media type."""
 
-    body: BaseModel | None
+    body: BaseModel | str | None
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -74,6 +74,7 @@ class RouteDetails(TypedDict, total=False):
     """What else is said of a route."""
 
     reply: type[BaseModel]
+    text: str
     status: int
     idempotency: Idempotency
     summary: str
@@ -121,6 +122,7 @@ class Api:
         """Names the function that answers `method` on `path`, which is relative to `/v1/<audience>`.
 
         A public route needs no token, and its path is whole. `errors` are the use case's own, for the documentation.
+        `text` is the media type of a route that answers with text in the place of a `reply`.
         """
         public = details.get("public", False)
 
@@ -133,6 +135,7 @@ class Api:
                     body=body,
                     query=query,
                     reply=details.get("reply"),
+                    text=details.get("text"),
                     status=details.get("status", 200),
                     idempotency=details.get("idempotency"),
                     summary=details.get("summary", ""),
@@ -210,17 +213,23 @@ class _Asked:
 
 _HEADERS: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
+# Where a browser opens it as a page, it runs nothing and fetches nothing.
+_TEXT_HEADERS: Final = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
+
 
 def _reply(route: Route, given: Any) -> dict[str, Any]:
     reply = given if isinstance(given, Reply) else Reply(given)
-    if reply.body is not None and not isinstance(reply.body, route.reply or ()):
+    if reply.body is not None and not isinstance(reply.body, str if route.text else route.reply or ()):
         raise TypeError(f"{route.name} answered with a {type(reply.body).__name__}")
     answer: dict[str, Any] = {
         "statusCode": reply.status or route.status,
         "headers": {**_HEADERS, **reply.headers},
         "isBase64Encoded": False,
     }
-    if reply.body is not None:
+    if isinstance(reply.body, str):
+        answer["headers"] = {**_TEXT_HEADERS, **answer["headers"], "content-type": f"{route.text}; charset=utf-8"}
+        answer["body"] = reply.body
+    elif reply.body is not None:
         answer["headers"]["content-type"] = "application/json"
         answer["body"] = reply.body.model_dump_json()
     return answer

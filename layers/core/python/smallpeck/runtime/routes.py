@@ -42,7 +42,8 @@ class WrongMethod(NotAllowed):
 class Route:
     """One route. `path` is whole, as in `/v1/worker/pages/{page_id}`; a public one needs no token.
 
-    `also` are the other statuses that it may succeed with, and what each means.
+    `text` is the media type of what it answers, where that is no JSON. `also` are the other statuses that it may
+    succeed with, and what each means.
     """
 
     method: str
@@ -51,6 +52,7 @@ class Route:
     body: type[BaseModel] | None
     query: type[BaseModel] | None
     reply: type[BaseModel] | None
+    text: str | None
     status: int
     idempotency: Idempotency
     summary: str

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -64,6 +65,14 @@ def _real_moment(text: str) -> str:
     return text
 
 
+def _real_day(text: str) -> str:
+    try:
+        date.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError("not a day such as 2026-11-22") from error
+    return text
+
+
 AmountText: TypeAlias = Annotated[
     str,
     Field(
@@ -92,7 +101,20 @@ MomentText: TypeAlias = Annotated[
     ),
     AfterValidator(_real_moment),
 ]
-LimitQuery: TypeAlias = Annotated[int, Field(ge=1, le=100, description="How many at most."), BeforeValidator(_whole)]
+WHOLE: Final = BeforeValidator(_whole)
+"""Reads a whole number from a query string."""
+DayText: TypeAlias = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+        description="A day in UTC.",
+        examples=["2026-11-22"],
+        json_schema_extra={"format": "date"},
+    ),
+    AfterValidator(_real_day),
+]
+SecondsQuery: TypeAlias = Annotated[int, Field(ge=1, le=604_800, description="In seconds."), BeforeValidator(_whole)]
+LimitQuery: TypeAlias = Annotated[int, Field(ge=1, le=100, description="How many at most."), WHOLE]
 CursorQuery: TypeAlias = Annotated[
     str, Field(min_length=1, max_length=MAX_LENGTH, description="`next_cursor` of the run before.")
 ]
@@ -121,6 +143,14 @@ def amount_micros(text: str, currency: str, *, at: str, decimals: int | None = N
         detail = f"at least {money.format_amount(minimum_micros, currency)} {currency} is needed"
         raise money.BadAmount(detail, problems=[Problem(at, detail)])
     return micros
+
+
+def amount_parameter(text: str, currency: str, *, name: str, decimals: int | None = None) -> int:
+    """Micros of an `AmountText` in the query, above zero."""
+    try:
+        return amount_micros(text, currency, at=pointer(name), decimals=decimals)
+    except money.BadAmount as error:
+        raise money.BadAmount(error.detail, problems=[parameter_problem(name, error.detail, where="query")]) from error
 
 
 def moment_ms(text: str, *, now_ms: int, at: str) -> int:

@@ -49,7 +49,9 @@ class Settings:
     batch_finish_arn: str = _NOT_GIVEN
     payout_run_arn: str = _NOT_GIVEN
     books_audit_arn: str = _NOT_GIVEN
+    batch_export_arn: str = _NOT_GIVEN
 
+    inbox_role_arn: str = _NOT_GIVEN
     data_key_arn: str = _NOT_GIVEN
     cursor_secret_arn: str = _NOT_GIVEN
     gateway_url: str = _NOT_GIVEN
@@ -63,6 +65,7 @@ class Settings:
     payout_threshold_micros: int = 5_000_000
     max_deposit_micros: int = 10_000_000_000
     cooling_off_seconds: int = 259_200
+    payout_hour_utc: int = 6
     log_level: str = "INFO"
 
     def __getattribute__(self, name: str) -> Any:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from smallpeck.payouts.runs import Ports
     from smallpeck.payouts.service import PayoutRules, WorkerPayoutFacts
     from smallpeck.payouts.store import PayoutStore
-    from smallpeck.people.store import DestinationStore, ProfileStore
+    from smallpeck.people.store import DestinationFactStore, DestinationStore, ProfileStore
     from smallpeck.runtime.cursors import Cursors, Scope
     from smallpeck.table.client import Table
     from smallpeck.tasks.import_store import ImportStore
@@ -203,7 +203,7 @@ class PayoutWorkers:
     """What payouts ask of people; see `smallpeck.payouts.service.Workers`."""
 
     profiles: "ProfileStore"
-    destinations: "DestinationStore"
+    destinations: "DestinationFactStore"
 
     def payout_facts(self, worker_id: str) -> "WorkerPayoutFacts":
         """See `smallpeck.payouts.service.Workers`."""
@@ -216,17 +216,24 @@ class PayoutWorkers:
             destination_version=None if held is None else held.version,
             rail=None if held is None else held.rail,
             destination_changed_at_ms=None if held is None else held.changed_at_ms,
+            automatic=profile is not None and profile.automatic_payouts,
         )
 
 
 def payout_workers(wiring: Wiring) -> PayoutWorkers:
-    return PayoutWorkers(wiring.once(profile_store), wiring.once(destination_store))
+    return PayoutWorkers(wiring.once(profile_store), wiring.once(destination_facts))
 
 
 def profile_store(wiring: Wiring) -> "ProfileStore":
     from smallpeck.people.store import ProfileStore
 
     return ProfileStore(wiring.table)
+
+
+def destination_facts(wiring: Wiring) -> "DestinationFactStore":
+    from smallpeck.people.store import DestinationFactStore
+
+    return DestinationFactStore(wiring.table)
 
 
 def destination_store(wiring: Wiring) -> "DestinationStore":

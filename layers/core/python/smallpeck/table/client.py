@@ -127,11 +127,16 @@ class Table:
             newest_first=newest_first,
         )
 
-    def every(self, entity: str, *partition: str | int, consistent: bool = True) -> Iterator[dict[str, Any]]:
-        """All items of `entity` in one partition, in key order, read as they are asked for."""
+    def every(
+        self, entity: str, *partition: str | int, consistent: bool = True, at_once: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """All items of `entity` in one partition, in key order, read as they are asked for.
+
+        `at_once` bounds how many are held, for who reads many partitions side by side; else it is what 1 MB holds.
+        """
         after: str | None = None
         while True:
-            run = self.slice(entity, *partition, after=after, consistent=consistent)
+            run = self.slice(entity, *partition, after=after, limit=at_once, consistent=consistent)
             yield from run.items
             after = run.next_after
             if after is None:

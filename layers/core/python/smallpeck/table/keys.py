@@ -8,6 +8,7 @@ data under each person's own key) and `keys` (those keys, wrapped). Each has a p
     account         platform  ACCOUNT#{account}         BALANCE                          ledger, payouts
     audit           platform  AUDIT#{audit}             AUDIT                            operators
     batch           platform  BATCH#{batch}             BATCH                            tasks
+    export          platform  BATCH#{batch}             EXPORT#{export}                  tasks (exports)
     import          platform  BATCH#{batch}             IMPORT                           tasks (import report)
     import_part     platform  BATCH#{batch}             IMPORT#{part:06d}                tasks (import report)
     input           platform  INPUTS#{batch}#{shard}    TASK#{position:08d}              tasks (pages, results)
@@ -26,17 +27,18 @@ data under each person's own key) and `keys` (those keys, wrapped). Each has a p
     person          people    PERSON#{person}           DESTINATION                      people (payout destination)
     person_key      keys      PERSON#{person}           KEY                              people (wrapped data key)
 
-    index entry     index     pk                        sk                               lists
-    batch_of        owner     BATCHES#{requester}       {created_at_ms:015d}#{batch}     a requester's batches
-    page_of         owner     PAGES#{worker}            {leased_at_ms:015d}#{page}       a worker's pages
-    payout_of       owner     PAYOUTS#{worker}          {requested_at_ms:015d}#{payout}  a worker's payouts
-    open            queue     OPEN                      {deadline_ms:015d}#{batch}       batches offered or closing
-    want            queue     WANT#{batch}#{shard}      {rank:08d}                       tasks with a free seat
-    lease           queue     LEASE#{batch}#{shard}     {expires_at_ms:015d}#{page}      leased pages
-    submitted       queue     SUBMITTED#{shard}         {accepted_at_ms:015d}#{page}     pages not yet decided
-    review          queue     REVIEW#{batch}            {review_until_ms:015d}#{page}    pages that wait for decisions
-    payable         queue     PAYABLE                   {requested_at_ms:015d}#{payout}  payouts no run has taken
-    unresolved      queue     UNRESOLVED                {since_ms:015d}#{payout}         payouts of unknown outcome
+    index entry  index  pk                     sk                                         lists
+    batch_of     owner  BATCHES#{requester}    {created_at_ms:015d}#{batch}               a requester's batches
+    page_of      owner  PAGES#{worker}         {leased_at_ms:015d}#{page}                 a worker's pages
+    payout_of    owner  PAYOUTS#{worker}       {requested_at_ms:015d}#{payout}            a worker's payouts
+    open         queue  OPEN                   {deadline_ms:015d}#{batch}                 batches offered or closing
+    want         queue  WANT#{batch}#{shard}   {rank:08d}                                 tasks with a free seat
+    lease        queue  LEASE#{batch}#{shard}  {expires_at_ms:015d}#{seats:02d}#{page}    leased pages
+    submitted    queue  SUBMITTED#{shard}      {at_ms:015d}#{batch}#{answers:02d}#{page}  pages not yet decided
+    review       queue  REVIEW#{batch}         {until_ms:015d}#{answers:02d}#{page}       pages that wait for decisions
+    payable      queue  PAYABLE                {requested_at_ms:015d}#{payout}            payouts no run has taken
+    unresolved   queue  UNRESOLVED             {since_ms:015d}#{payout}                   payouts of unknown outcome
+    automatic    queue  AUTOMATIC              {worker}                                   workers paid out by themselves
 
 A part never contains `#`; accounts contain `:` between their words.
 """
@@ -77,6 +79,7 @@ ENTITIES: Mapping[str, Entity] = {
     "account": Entity("platform", "ACCOUNT#{account}", "BALANCE", "ledger, payouts"),
     "audit": Entity("platform", "AUDIT#{audit}", "AUDIT", "operators"),
     "batch": Entity("platform", "BATCH#{batch}", "BATCH", "tasks"),
+    "export": Entity("platform", "BATCH#{batch}", "EXPORT#{export}", "tasks (exports)"),
     "import": Entity("platform", "BATCH#{batch}", "IMPORT", "tasks (import report)"),
     "import_part": Entity("platform", "BATCH#{batch}", "IMPORT#{part:06d}", "tasks (import report)"),
     "input": Entity("platform", "INPUTS#{batch}#{shard}", "TASK#{position:08d}", "tasks (pages, results)"),
@@ -102,11 +105,16 @@ INDEX_ENTRIES: Mapping[str, IndexEntry] = {
     "payout_of": IndexEntry("owner", "PAYOUTS#{worker}", "{requested_at_ms:015d}#{payout}", "a worker's payouts"),
     "open": IndexEntry("queue", "OPEN", "{deadline_ms:015d}#{batch}", "batches offered or closing"),
     "want": IndexEntry("queue", "WANT#{batch}#{shard}", "{rank:08d}", "tasks with a free seat"),
-    "lease": IndexEntry("queue", "LEASE#{batch}#{shard}", "{expires_at_ms:015d}#{page}", "leased pages"),
-    "submitted": IndexEntry("queue", "SUBMITTED#{shard}", "{accepted_at_ms:015d}#{page}", "pages not yet decided"),
-    "review": IndexEntry("queue", "REVIEW#{batch}", "{review_until_ms:015d}#{page}", "pages that wait for decisions"),
+    "lease": IndexEntry("queue", "LEASE#{batch}#{shard}", "{expires_at_ms:015d}#{seats:02d}#{page}", "leased pages"),
+    "submitted": IndexEntry(
+        "queue", "SUBMITTED#{shard}", "{at_ms:015d}#{batch}#{answers:02d}#{page}", "pages not yet decided"
+    ),
+    "review": IndexEntry(
+        "queue", "REVIEW#{batch}", "{until_ms:015d}#{answers:02d}#{page}", "pages that wait for decisions"
+    ),
     "payable": IndexEntry("queue", "PAYABLE", "{requested_at_ms:015d}#{payout}", "payouts no run has taken"),
     "unresolved": IndexEntry("queue", "UNRESOLVED", "{since_ms:015d}#{payout}", "payouts of unknown outcome"),
+    "automatic": IndexEntry("queue", "AUTOMATIC", "{worker}", "workers paid out by themselves"),
 }
 
 
@@ -173,6 +181,11 @@ def parts_of_item(entity: str, key: Mapping[str, str]) -> list[str]:
     """The key parts of an item of `entity`, from its primary key."""
     kind = ENTITIES[entity]
     return parts_of(kind.pk, key[PARTITION_KEY]) + parts_of(kind.sk, key[SORT_KEY])
+
+
+def parts_of_index(entry: str, key: Mapping[str, str]) -> list[str]:
+    """The parts of the sort key of one use of an index, from an item that it lists."""
+    return parts_of(INDEX_ENTRIES[entry].sk, key[index_names(entry)[2]])
 
 
 def _fill(templates: tuple[str, ...], parts: tuple[str | int, ...]) -> list[str]:

@@ -1,8 +1,8 @@
 """A requester's batch from draft to its end, as use cases."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from smallpeck.kernel.errors import Conflict, IdempotencyMismatch, Invalid, Problem
@@ -45,13 +45,40 @@ class StartFinish(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """What the settlement rounds of a batch have counted: approved and rejected answers, closed tasks."""
+    """What the settlement rounds of a batch have counted: approved and rejected answers, closed tasks.
+
+    `disputed` are those of the closed tasks whose answers were tied or hardly agreed. `rejections` are those that the
+    requester has asked for; `rejected` follows when they are carried out.
+    """
 
     answers: int
     rejected: int
     closed: int
+    disputed: int = 0
+    rejections: int = 0
     median_seconds: float | None = None
     """How long an answer took, in the median; None before the first."""
+    skips: Mapping[str, int] = field(default_factory=dict)
+    """How many tasks workers left undone, by the reason they gave (`smallpeck.tasks.skips`)."""
+
+
+@dataclass(frozen=True)
+class InWork:
+    """Answers that may still come to count: leased now, submitted and not graded, waiting for the requester.
+
+    They are counted one after the other, so an answer that moves on meanwhile may be missed or seen twice. Where they
+    are not `complete`, there are more than were counted.
+    """
+
+    leased: int = 0
+    submitted: int = 0
+    in_review: int = 0
+    complete: bool = True
+
+    @property
+    def answers(self) -> int:
+        """All of them."""
+        return self.leased + self.submitted + self.in_review
 
 
 def batch_id_of(requester_id: str, idempotency_key: str) -> str:
@@ -105,7 +132,9 @@ def publish(*, batch: Batch, now_ms: int, reads: BatchReads, books: Books, unit:
         return batch
     if batch.state is not BatchState.READY:
         raise WrongBatchState(f"this batch is {batch.state}; it can be published when its import is done")
-    _check_publishable(batch, now_ms)
+    problems = publishing_problems(batch, now_ms)
+    if problems:
+        raise Invalid("this batch cannot be published", problems=problems)
     shards = escrow_shards_for(batch, MAX_ESCROW_SHARDS)
     base, more = divmod(batch.answers_paid_for, shards)
     entry = Entry(
@@ -125,7 +154,7 @@ def publish(*, batch: Batch, now_ms: int, reads: BatchReads, books: Books, unit:
     )
     activate = Change(
         batch_ref(batch.batch_id),
-        set={"state": BatchState.ACTIVE, "escrow_shards": shards},
+        set={"state": BatchState.ACTIVE, "escrow_shards": shards, "published_at_ms": now_ms},
         when=(Equals("state", BatchState.READY), Equals("task_count", batch.task_count)),
         index={"open": (batch.deadline_ms, batch.batch_id)},
     )
@@ -177,7 +206,8 @@ def editable(batch: Batch, states: Collection[BatchState]) -> Batch:
     return batch
 
 
-def _check_publishable(batch: Batch, now_ms: int) -> None:
+def publishing_problems(batch: Batch, now_ms: int) -> list[Problem]:
+    """What keeps a batch whose tasks stand from being published, but for money."""
     problems = []
     if batch.task_count == 0:
         problems.append(Problem("", "the batch has no task"))
@@ -187,5 +217,4 @@ def _check_publishable(batch: Batch, now_ms: int) -> None:
         problems.append(
             Problem("/page_size", f"a page of this batch could weigh {batch.page_bytes} of {MAX_PAGE_BYTES} bytes")
         )
-    if problems:
-        raise Invalid("this batch cannot be published", problems=problems)
+    return problems

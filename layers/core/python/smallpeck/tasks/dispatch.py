@@ -212,7 +212,7 @@ def _open(page: Page, batch: Batch, membership: Membership, found: Sequence[Task
             "credited_micros": 0,
         },
         index={
-            "lease": _lease_key(page, batch, page.assignments[0]),
+            "lease": _lease_key(page, batch, page.assignments),
             "page_of": (page.worker_id, page.leased_at_ms, page.page_id),
         },
     )
@@ -229,12 +229,13 @@ def _look_elsewhere(page: Page, batch: Batch) -> Write:
         page_ref(page.page_id),
         set={"assignments": assignment_fields(page.assignments)},
         when=(Equals("state", PageState.LEASING),),
-        index={"lease": _lease_key(page, batch, page.assignments[0])},
+        index={"lease": _lease_key(page, batch, page.assignments)},
     )
 
 
-def _lease_key(page: Page, batch: Batch, first: Assignment) -> tuple[str | int, ...]:
-    return (batch.batch_id, batch.place(first.ordinal)[0], page.expires_at_ms, page.page_id)
+def _lease_key(page: Page, batch: Batch, leased: Sequence[Assignment]) -> tuple[str | int, ...]:
+    shard, _ = batch.place(leased[0].ordinal)
+    return (batch.batch_id, shard, page.expires_at_ms, len(leased), page.page_id)
 
 
 def _with_room(membership: Membership, now_ms: int) -> Membership:
@@ -276,7 +277,7 @@ def _claim(
                 page_ref(page.page_id),
                 set={"state": PageState.LEASED, "assignments": assignment_fields(got)},
                 when=(Equals("state", PageState.LEASING),),
-                index={"lease": _lease_key(page, batch, got[0])},
+                index={"lease": _lease_key(page, batch, got)},
             )
         ]
     )

@@ -16,9 +16,10 @@ from smallpeck.kernel.errors import NotFound
 from smallpeck.kernel.writes import Change, Equals, UnitOfWork, WriteConflict
 from smallpeck.ledger.service import Books
 from smallpeck.tasks.model import Batch, Review, Task, Vote
-from smallpeck.tasks.pages import Assignment, AssignmentState, Page, PageState, page_ref
+from smallpeck.tasks.pages import Assignment, AssignmentState, Page, PageState, page_ref, review_key
 from smallpeck.tasks.seats import open_seats_of
 from smallpeck.tasks.settling import settle
+from smallpeck.tasks.skips import count
 from smallpeck.tasks.voting import Consensus, cast
 
 
@@ -78,10 +79,10 @@ def _await_review(page: Page, batch: Batch, unit: UnitOfWork) -> None:
         page_ref(page.page_id),
         set={"state": PageState.IN_REVIEW, "review_until_ms": until_ms},
         when=(Equals("state", PageState.SUBMITTED),),
-        index={"review": (batch.batch_id, until_ms, page.page_id)},
+        index={"review": review_key(page, until_ms, len(undecided(page)))},
     )
     try:
-        unit.commit([wait])
+        unit.commit([wait, *count(batch, page.page_id, page.skips)])
     except WriteConflict:
         return  # a twin of this call was faster
 
@@ -113,7 +114,7 @@ def _carry_out(
     rejected = [one for one in undecided(page) if decisions.get(one.task_id) is AssignmentState.REJECTED]
     open_seats_of(page, batch, rejected, refused=True, reads=reads, unit=unit)
     tasks = reads.tasks(batch, [one.ordinal for one in approved])
-    closed = 0
+    closed = disputed = 0
     for one in approved:
         vote = Vote(page.page_id, (page.answers or {})[one.task_id], page.accepted_at_ms or 0)
         task = cast(
@@ -125,13 +126,16 @@ def _carry_out(
             unit=unit,
             consensus=consensus,
         )
-        closed += task.closed_by == page.page_id
+        if task.closed_by == page.page_id:
+            closed += 1
+            disputed += task.disputed
     settle(
         page=page,
         batch=batch,
         approved=[one.task_id for one in approved],
         rejected=[one.task_id for one in rejected],
         closed=closed,
+        disputed=disputed,
         now_ms=now_ms,
         books=books,
         unit=unit,

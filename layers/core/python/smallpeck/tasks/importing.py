@@ -1,6 +1,7 @@
 """Importing: an uploaded file becomes the tasks of a draft batch, all of them or none.
 
-    begin        draft -> importing, under the id of this version of the file; anything else is ignored
+    begin        draft -> importing, under the id of this version of the file; anything else is ignored. An upload's
+                 key names its batch; a file in a requester's inbox is imported into the batch that its spec made
     split_upload the file's rows become parts (`smallpeck.tasks.splitting`), and tasks may be written from then on;
                  or the file is refused: -> draft
     write_part   the rows of one part become tasks, once, however often it runs
@@ -39,6 +40,7 @@ from smallpeck.tasks.rows import BadRow
 from smallpeck.tasks.splitting import PartRow, PartSink, SplitOrder, parse_part, split
 
 UPLOADS: Final = "uploads"
+INBOX: Final = "inbox"
 TASKS_PER_TRANSACTION: Final = 50
 INTERNAL: Final = "internal"
 _BEGIN_ATTEMPTS: Final = 3
@@ -178,13 +180,23 @@ def import_ref(batch_id: str) -> Ref:
     return ref("import", batch_id)
 
 
-def begin(*, upload: Upload, now_ms: int, reads: ImportReads, unit: UnitOfWork) -> Begun | Ignored:
-    """Takes the batch that an upload is for into importing, or goes on with the import of this very version."""
-    owner = _owner_of(upload.key)
+def import_id_of(batch_id: str, upload: Upload) -> str:
+    """The id of the import of one version of a file into a batch."""
+    return derived_id("i", batch_id, upload.key, upload.version_id)
+
+
+def begin(
+    *, upload: Upload, into: str | None = None, now_ms: int, reads: ImportReads, unit: UnitOfWork
+) -> Begun | Ignored:
+    """Takes the batch that an upload is for into importing, or goes on with the import of this very version.
+
+    `into` names the batch of a file that lies in its requester's inbox.
+    """
+    owner = _owner_of(upload.key) if into is None else _dropper_of(upload.key, into)
     if owner is None:
         return Ignored.NOT_AN_UPLOAD
     requester_id, batch_id = owner
-    import_id = derived_id("i", batch_id, upload.key, upload.version_id)
+    import_id = import_id_of(batch_id, upload)
     for _ in range(_BEGIN_ATTEMPTS):
         target = reads.target(batch_id)
         if target is None or target.requester_id != requester_id:
@@ -360,6 +372,14 @@ def _owner_of(key: str) -> tuple[str, str] | None:
     if len(steps) != len(("uploads", "requester", "batch", "name")) or steps[0] != UPLOADS or not steps[3]:
         return None
     return (steps[1], steps[2]) if is_id(steps[1]) and is_id(steps[2]) else None
+
+
+def _dropper_of(key: str, batch_id: str) -> tuple[str, str] | None:
+    """(requester, batch) of `inbox/<requester>/...`."""
+    steps = key.split("/")
+    if len(steps) < len((INBOX, "requester", "name")) or steps[0] != INBOX or not steps[-1]:
+        return None
+    return (steps[1], batch_id) if is_id(steps[1]) else None
 
 
 def _fields(report: ImportReport) -> _Set:

@@ -88,7 +88,8 @@ class Batch:
 
     A task closes with `max_answers` answers, or from `min_answers` on as soon as its result cannot change.
     `price_micros` = `reward_micros` + `fee_micros`, for each answer. `rubric` are the published clauses that a
-    rejection must name; without any, nothing can be rejected.
+    rejection must name; without any, nothing can be rejected. `expected_seconds` is how long the requester thinks that
+    an answer takes; `median_seconds` how long it does take, as `smallpeck.tasks.sweeping` has measured it last.
     """
 
     batch_id: str
@@ -115,14 +116,18 @@ class Batch:
     review: Review = Review.INSTANT
     review_seconds: int = 0
     rubric: tuple[str, ...] = ()
+    expected_seconds: int | None = None
     state: BatchState = BatchState.DRAFT
     task_count: int = 0
     shards: int = 1
     escrow_shards: int = 1
     largest_input_bytes: int = 0
     final: BatchState | None = None
+    published_at_ms: int | None = None
     closed_at_ms: int | None = None
     extensions: int = 0
+    median_seconds: float | None = None
+    measured_at_ms: int | None = None
 
     @property
     def answers_paid_for(self) -> int:
@@ -214,6 +219,7 @@ class Task:
     """The state of one unit of work: the only authority on its seats.
 
     `version` counts votes and closings; `wanted` says that the task stands in the index of those that want an answer.
+    `disputed` says how it closed: its answers were tied, or too few of them agreed.
     """
 
     batch_id: str
@@ -228,6 +234,7 @@ class Task:
     wanted: bool = False
     result: Result | None = None
     closed_by: str | None = None
+    disputed: bool = False
 
     def asks(self, batch: Batch) -> bool:
         """Whether the task asks for another worker.

@@ -1,6 +1,7 @@
 """Files in S3: uploads read by version, and files written whole or piece by piece."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -10,6 +11,8 @@ from smallpeck.tasks.lines import FileRefused, Refusal
 
 CHUNK_BYTES: Final = 256 * 1024
 UPLOAD_PART_BYTES: Final = 8 * 1024 * 1024
+# A version id that S3 could not have given is an invalid argument to it.
+_GONE: Final = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "InvalidArgument"})
 
 
 class ObjectApi(Protocol):
@@ -98,12 +101,7 @@ class ImportFiles:
 
     def upload(self, bucket: str, key: str, version_id: str) -> Iterator[bytes]:
         """The bytes of one version of an uploaded object; raises FileRefused where that version is gone."""
-        try:
-            body = self.api.get_object(Bucket=bucket, Key=key, VersionId=version_id)["Body"]
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in ("NoSuchKey", "NoSuchVersion", "MethodNotAllowed"):
-                raise
-            raise FileRefused(Refusal.FILE_GONE, "this version of the file has been deleted") from error
+        body = _version(self.api, bucket, key, version_id)
         with body:
             yield from body.iter_chunks(CHUNK_BYTES)
 
@@ -114,6 +112,11 @@ class ImportFiles:
     def part(self, key: str) -> bytes:
         """A part file."""
         answer = self.api.get_object(Bucket=self.work_bucket, Key=key)
+        return bytes(answer["Body"].read())
+
+    def beginning(self, key: str, most: int) -> bytes:
+        """The first bytes of a file, `most` of them at most."""
+        answer = self.api.get_object(Bucket=self.work_bucket, Key=key, Range=f"bytes=0-{most - 1}")
         return bytes(answer["Body"].read())
 
 
@@ -127,3 +130,30 @@ class ResultFolder:
     def writer(self, key: str, content_type: str, /) -> ObjectWriter:
         """See `ResultFiles`."""
         return ObjectWriter(self.api, self.work_bucket, key, content_type)
+
+
+@dataclass(frozen=True)
+class InboxFiles:
+    """Specs in requesters' inboxes, and the reports beside them."""
+
+    api: ObjectApi
+
+    def spec(self, bucket: str, key: str, version_id: str, *, most: int) -> bytes:
+        """One version of a spec, of one larger than `most` its first `most + 1` bytes; raises FileRefused."""
+        body = _version(self.api, bucket, key, version_id)
+        with body:
+            return bytes(body.read(most + 1))
+
+    def report(self, bucket: str, key: str, document: Mapping[str, Any]) -> None:
+        """Puts a report in the place of an earlier one."""
+        text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+        self.api.put_object(Bucket=bucket, Key=key, Body=text.encode(), ContentType="application/json")
+
+
+def _version(api: ObjectApi, bucket: str, key: str, version_id: str) -> Any:
+    try:
+        return api.get_object(Bucket=bucket, Key=key, VersionId=version_id)["Body"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _GONE:
+            raise
+        raise FileRefused(Refusal.FILE_GONE, "there is no such version of the file (any more)") from error

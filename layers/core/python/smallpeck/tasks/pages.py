@@ -85,7 +85,7 @@ class Page:
 
     `answers` maps task ids to answers as canonical JSON text. `round` is the number of settlement rounds so far.
     `deciding` is what the requester decided (task id -> "approved" or "rejected") and the grader has not carried out
-    yet; `rejections` says why answers were rejected.
+    yet; `rejections` says why answers were rejected, `skips` (task id -> reason) why tasks were left undone.
     """
 
     page_id: str
@@ -105,6 +105,7 @@ class Page:
     review_until_ms: int | None = None
     deciding: Mapping[str, str] | None = None
     rejections: Mapping[str, Mapping[str, str | int]] = field(default_factory=dict)
+    skips: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def home(self) -> int:
@@ -112,14 +113,19 @@ class Page:
         return self.assignments[0].ordinal if self.assignments else 0
 
 
-def answers_hash(answers: Mapping[str, str]) -> str:
+def answers_hash(answers: Mapping[str, str], skips: Mapping[str, str]) -> str:
     """What tells a repeated submission from another one."""
-    return content_hash(dict(answers))
+    return content_hash([dict(answers), dict(skips)])
 
 
 def page_ref(page_id: str) -> Ref:
     """The item of a page."""
     return ref("page", page_id)
+
+
+def review_key(page: Page, until_ms: int, answers: int) -> tuple[str | int, ...]:
+    """Where a page with so many undecided answers stands in the index of those that wait for decisions."""
+    return (page.batch_id, until_ms, answers, page.page_id)
 
 
 def member_ref(worker_id: str, batch_id: str) -> Ref:

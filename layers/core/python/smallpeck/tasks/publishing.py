@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from smallpeck.consensus.plurality import PPM
-from smallpeck.tasks.model import Batch, Task
-from smallpeck.tasks.results import CONTENT_TYPES, TaskResult, csv_chunks, json_chunks, results_key
+from smallpeck.tasks.model import Batch, Task, TaskStatus
+from smallpeck.tasks.results import CONTENT_TYPES, TaskResult, lines_of, results_key
 
 
 class PublishingReads(Protocol):
@@ -31,23 +32,46 @@ class ResultFiles(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Written:
+    """What a file of results holds: tasks, and how many of them are closed."""
+
+    tasks: int
+    closed: int
+
+
 def publish_results(*, batch: Batch, reads: PublishingReads, files: ResultFiles) -> int:
     """Writes the results as CSV and JSON Lines, in the order of the uploaded file; returns how many tasks they hold."""
+    keys = {form: results_key(batch.batch_id, form) for form in CONTENT_TYPES}
+    return write_results(batch=batch, keys=keys, reads=reads, files=files).tasks
+
+
+def write_results(*, batch: Batch, keys: Mapping[str, str], reads: PublishingReads, files: ResultFiles) -> Written:
+    """Writes what is known of each task to the key of each form. A task is read once, and no file appears in part.
+
+    Answers are those that are approved: what is undecided or rejected stands in no task. A task that is still open has
+    no result yet.
+    """
     columns = tuple(json.loads(batch.task_schema).get("properties", ()))
-    _write(files, batch, "csv", csv_chunks(_results(batch, reads), input_columns=columns))
-    _write(files, batch, "jsonl", json_chunks(_results(batch, reads)))
-    return batch.task_count
-
-
-def _write(files: ResultFiles, batch: Batch, form: str, chunks: Iterator[bytes]) -> None:
-    writer = files.writer(results_key(batch.batch_id, form), CONTENT_TYPES[form])
+    outlets = [(lines_of(form, columns), files.writer(key, CONTENT_TYPES[form])) for form, key in keys.items()]
+    tasks = closed = 0
     try:
-        for chunk in chunks:
-            writer.write(chunk)
+        for result in _results(batch, reads):
+            tasks += 1
+            closed += result.status == TaskStatus.CLOSED
+            for lines, writer in outlets:
+                chunk = lines.add(result)
+                if chunk:
+                    writer.write(chunk)
+        for lines, writer in outlets:
+            writer.write(lines.end())
     except BaseException:
-        writer.abandon()
+        for _, writer in outlets:
+            writer.abandon()
         raise
-    writer.close()
+    for _, writer in outlets:
+        writer.close()
+    return Written(tasks, closed)
 
 
 def _results(batch: Batch, reads: PublishingReads) -> Iterator[TaskResult]:

@@ -19,6 +19,7 @@ from smallpeck.tasks.pages import (
     member_ref,
     page_ref,
 )
+from smallpeck.tasks.skips import SkipReason, count
 
 _MAY_HOLD_SEATS_IN_VAIN = frozenset({PageState.LEASING, PageState.LEASED, PageState.EXPIRED, PageState.RETURNED})
 
@@ -51,25 +52,32 @@ def refuse_unless_open(page: Page, now_ms: int) -> None:
         raise PageNotLeased(f"this page is {page.state}")
 
 
-def return_page(*, page: Page, batch: Batch, now_ms: int, reads: SeatReads, unit: UnitOfWork) -> None:
+def return_page(
+    *,
+    page: Page,
+    batch: Batch,
+    reason: SkipReason | None = None,
+    now_ms: int,
+    reads: SeatReads,
+    unit: UnitOfWork,
+) -> None:
     """Gives a page back; its seats are open at once, and its tasks are not offered to this worker again.
 
-    Returning a page twice is the same as once.
+    With a reason every task of the page counts as skipped for it. Returning a page twice is the same as once.
     """
     if page.state is not PageState.RETURNED:
         refuse_unless_open(page, now_ms)
-        unit.commit(
-            [
-                Change(
-                    page_ref(page.page_id),
-                    set={
-                        "state": PageState.RETURNED,
-                        "assignments": assignment_fields(page.assignments, AssignmentState.RETURNED),
-                    },
-                    when=(Equals("state", PageState.LEASED), AtLeast("expires_at_ms", now_ms + 1)),
-                )
-            ]
+        skips = {one.task_id: str(reason) for one in page.assignments} if reason is not None else {}
+        give_back = Change(
+            page_ref(page.page_id),
+            set={
+                "state": PageState.RETURNED,
+                "assignments": assignment_fields(page.assignments, AssignmentState.RETURNED),
+                **({"skips": skips} if skips else {}),
+            },
+            when=(Equals("state", PageState.LEASED), AtLeast("expires_at_ms", now_ms + 1)),
         )
+        unit.commit([give_back, *count(batch, page.page_id, skips)])
     _open_seats(page, batch, refused=True, reads=reads, unit=unit)
 
 

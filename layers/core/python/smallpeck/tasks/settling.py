@@ -3,13 +3,22 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from smallpeck.kernel.ids import spread
-from smallpeck.kernel.writes import Change, Contention, Equals, Path, UnitOfWork, Value, WriteConflict, ref
+from smallpeck.kernel.writes import Change, Contention, Equals, Path, UnitOfWork, Value, WriteConflict
 from smallpeck.ledger.accounts import Account, escrow, platform_revenue, worker_available
 from smallpeck.ledger.posting import Balance, Entry, EntryKind, Posting
 from smallpeck.ledger.service import Books, InsufficientFunds, post
 from smallpeck.tasks.model import Batch
 from smallpeck.tasks.pace import pace_field
-from smallpeck.tasks.pages import Assignment, AssignmentState, Page, PageState, assignment_fields, page_ref
+from smallpeck.tasks.pages import (
+    Assignment,
+    AssignmentState,
+    Page,
+    PageState,
+    assignment_fields,
+    page_ref,
+    review_key,
+)
+from smallpeck.tasks.skips import progress_ref, tally
 
 SETTLE_ATTEMPTS = 8
 
@@ -21,17 +30,18 @@ def settle(
     approved: Collection[str],
     rejected: Collection[str],
     closed: int,
+    disputed: int,
     now_ms: int,
     books: Books,
     unit: UnitOfWork,
 ) -> None:
     """Decides the page's assignments on these tasks: approves, credits and counts in one transaction.
 
-    `closed` is how many tasks the approved answers closed. Raises Contention where the escrow is busy.
+    `closed` is how many tasks the approved answers closed, `disputed` how many of them in dispute. Raises Contention
+    where the escrow is busy.
     """
-    home = spread(batch.escrow_shards, page.page_id)
     decided = tuple(_decided(one, approved, rejected) for one in page.assignments)
-    left = any(one.state is AssignmentState.SUBMITTED for one in decided)
+    left = sum(one.state is AssignmentState.SUBMITTED for one in decided)
     settled_round = page.round + 1
     fields: dict[Path, Value] = {
         "state": PageState.IN_REVIEW if left else PageState.DECIDED,
@@ -44,11 +54,19 @@ def settle(
         set=fields if left else {**fields, "decided_at_ms": now_ms},
         remove=("deciding",),
         when=(Equals("state", page.state), Equals("round", page.round)),
-        index={} if left else {"submitted": None},
+        index={"review": review_key(page, page.review_until_ms or 0, left)} if left else {"submitted": None},
     )
     count = Change(
-        ref("progress", batch.batch_id, home),
-        add={"answers": len(approved), "rejected": len(rejected), "closed": closed, **_pace(page, len(approved))},
+        progress_ref(batch, page.page_id),
+        add={
+            "answers": len(approved),
+            "rejected": len(rejected),
+            "closed": closed,
+            "disputed": disputed,
+            **_pace(page, len(approved)),
+            # A page that was in review has counted its skips on the way there.
+            **(tally(page.skips) if page.state is PageState.SUBMITTED else {}),
+        },
     )
     try:
         if approved:
@@ -106,7 +124,8 @@ def _credit(page: Page, batch: Batch, entry_id: str, shares: Mapping[Account, in
         postings.append(Posting(shard, worker_available(page.worker_id), answers * batch.reward_micros))
         if batch.fee_micros:
             postings.append(Posting(shard, platform_revenue(), answers * batch.fee_micros))
-    return Entry(entry_id, EntryKind.CREDIT, batch.currency, page.page_id, tuple(postings), now_ms)
+    answers = sum(shares.values())
+    return Entry(entry_id, EntryKind.CREDIT, batch.currency, page.page_id, tuple(postings), now_ms, answers)
 
 
 def _shares(batch: Batch, answers: int, home: int, books: Books) -> dict[Account, int]:

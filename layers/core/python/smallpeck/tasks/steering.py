@@ -37,12 +37,20 @@ def extend(
     back at the end. Doing it again under the same key is the same as once. Raises WrongBatchState, Invalid,
     InsufficientFunds and IdempotencyMismatch.
     """
-    _check(batch, more_answers, deadline_ms, now_ms)
     wanted = content_hash([more_answers, deadline_ms])
-    extension = derived_id("x", batch.batch_id, idempotency_key)
+    entry_id = f"{batch.batch_id}/extend/{derived_id('x', batch.batch_id, idempotency_key)}"
+    reference = f"{batch.batch_id}/{wanted}"
+    recorded = books.input_hash(entry_id)
+    if recorded is not None:
+        if not more_answers or recorded != _entry(batch, more_answers, entry_id, reference, now_ms).input_hash():
+            raise IdempotencyMismatch
+        return batch
+    if not more_answers and deadline_ms == batch.deadline_ms:
+        return batch
+    _check(batch, more_answers, deadline_ms, now_ms)
     if not more_answers:
         return _move_deadline(batch, deadline_ms or batch.deadline_ms, reads, unit)
-    entry = _entry(batch, more_answers, f"{batch.batch_id}/extend/{extension}", f"{batch.batch_id}/{wanted}", now_ms)
+    entry = _entry(batch, more_answers, entry_id, reference, now_ms)
     changed: dict[Path, Value] = {
         "min_answers": batch.min_answers + more_answers,
         "max_answers": batch.max_answers + more_answers,

@@ -1,6 +1,6 @@
 """How tasks, batches and pages are read from DynamoDB. Writes go through the unit of work."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import zip_longest
 from typing import Any
@@ -9,13 +9,25 @@ from smallpeck.kernel.ids import ordinal_of_task
 from smallpeck.kernel.writes import ref
 from smallpeck.table import keys
 from smallpeck.table.client import Slice, Table
-from smallpeck.tasks.batches import Progress
+from smallpeck.tasks.batches import InWork, Progress
 from smallpeck.tasks.dispatch import Membership
 from smallpeck.tasks.model import Batch, BatchState, Holder, Result, Review, Task, TaskStatus, Vote, batch_ref, task_ref
 from smallpeck.tasks.pace import median_seconds
-from smallpeck.tasks.pages import Assignment, AssignmentState, Page, PageState, member_ref, page_ref
+from smallpeck.tasks.pages import (
+    SUBMITTED_SHARDS,
+    Assignment,
+    AssignmentState,
+    Page,
+    PageState,
+    member_ref,
+    page_ref,
+)
+from smallpeck.tasks.skips import skips_in
 from smallpeck.tasks.sweeping import Tickets
 
+COUNTED_PAGES = 1_000
+# All shards of a batch are read side by side, tasks and inputs: 32 runs are held at a time.
+_SIDE_BY_SIDE = 500
 _BATCH_FIELDS = frozenset(one.name for one in fields(Batch))
 _PAGE_FIELDS = frozenset(one.name for one in fields(Page))
 
@@ -46,11 +58,40 @@ class TaskStore:
     def progress(self, batch_id: str) -> Progress:
         """What the settlement rounds of a batch have counted so far."""
         counts = list(self.table.every("progress", batch_id))
+        total = _summed(counts)
         return Progress(
             answers=sum(item.get("answers", 0) for item in counts),
             rejected=sum(item.get("rejected", 0) for item in counts),
             closed=sum(item.get("closed", 0) for item in counts),
-            median_seconds=median_seconds(_summed(counts)),
+            disputed=sum(item.get("disputed", 0) for item in counts),
+            rejections=sum(item.get("rejections", 0) for item in counts),
+            median_seconds=median_seconds(total),
+            skips=skips_in(total),
+        )
+
+    def offered(self, *, after: str | None, limit: int) -> tuple[list[tuple[str, Batch]], str | None]:
+        """Open batches, each with its place in the list; perhaps a moment old, which is enough to choose from them."""
+        listed = self.table.listed("open", after=after, limit=limit)
+        places = {item[keys.index_names("open")[2]]: item for item in listed.items}
+        refs = {place: batch_ref(keys.parts_of_item("batch", item)[0]) for place, item in places.items()}
+        found = self.table.get_many(list(refs.values()), consistent=False)
+        return [(place, batch_of(found[one])) for place, one in refs.items() if one in found], listed.next_after
+
+    def in_work(self, batch: Batch, *, now_ms: int) -> InWork:
+        """What workers have in their hands and what is not decided, counted from the indexes' keys alone."""
+        most, unexpired = COUNTED_PAGES + 1, keys.index_bound("lease", now_ms + 1)
+        leases = [
+            self.table.listed("lease", batch.batch_id, shard, first=unexpired, limit=most)
+            for shard in range(batch.shards)
+        ]
+        submitted = [self.table.listed("submitted", shard, limit=most) for shard in range(SUBMITTED_SHARDS)]
+        waiting = self.table.listed("review", batch.batch_id, limit=most)
+        handed_in = (keys.parts_of_index("submitted", item) for run in submitted for item in run.items)
+        return InWork(
+            leased=sum(int(keys.parts_of_index("lease", item)[1]) for run in leases for item in run.items),
+            submitted=sum(int(answers) for _, batch_id, answers, _ in handed_in if batch_id == batch.batch_id),
+            in_review=sum(int(keys.parts_of_index("review", item)[1]) for item in waiting.items),
+            complete=all(run.next_after is None for run in (*leases, *submitted, waiting)),
         )
 
     def _batches(self, listed: Slice, limit: int) -> list[Batch]:
@@ -94,10 +135,17 @@ class TaskStore:
     def every_task_with_input(self, batch: Batch) -> Iterator[tuple[Task, dict[str, Any]]]:
         """All tasks of a batch by ordinal, each with its `input` item."""
         shards = [
-            zip(self.every_task(batch, shard), self.table.every("input", batch.batch_id, shard), strict=True)
+            zip(self._tasks_of(batch, shard), self._inputs_of(batch, shard), strict=True)
             for shard in range(batch.shards)
         ]
         return (pair for round_ in zip_longest(*shards) for pair in round_ if pair is not None)
+
+    def _tasks_of(self, batch: Batch, shard: int) -> Iterator[Task]:
+        items = self.table.every("task", batch.batch_id, shard, at_once=_SIDE_BY_SIDE)
+        return (task_of(batch.batch_id, item) for item in items)
+
+    def _inputs_of(self, batch: Batch, shard: int) -> Iterator[dict[str, Any]]:
+        return self.table.every("input", batch.batch_id, shard, at_once=_SIDE_BY_SIDE)
 
     def inputs(self, batch: Batch, ordinals: Sequence[int]) -> dict[int, dict[str, Any]]:
         """The `input` items (task_id, row_id, line, input as JSON text) of tasks, by ordinal."""
@@ -161,6 +209,11 @@ class TaskStore:
         item = self.table.get(page_ref(page_id))
         return None if item is None else page_of(item)
 
+    def pages(self, page_ids: Collection[str]) -> dict[str, Page]:
+        """The pages that exist, by id."""
+        found = self.table.get_many([page_ref(page_id) for page_id in page_ids])
+        return {page.page_id: page for page in map(page_of, found.values())}
+
     def pages_of(self, worker_id: str, *, after: str | None, limit: int) -> tuple[list[Page], str | None]:
         """A worker's pages, newest first, and where the list goes on."""
         listed = self.table.listed("page_of", worker_id, after=after, limit=limit, newest_first=True)
@@ -198,7 +251,7 @@ def _summed(counts: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 def batch_of(item: Mapping[str, Any]) -> Batch:
     """A batch from its item."""
     known = {name: value for name, value in item.items() if name in _BATCH_FIELDS}
-    final = known.get("final")
+    final, median = known.get("final"), known.get("median_seconds")
     return Batch(
         **{
             **known,
@@ -208,6 +261,7 @@ def batch_of(item: Mapping[str, Any]) -> Batch:
             "languages": frozenset(known["languages"]),
             "rubric": tuple(known["rubric"]),
             "final": None if final is None else BatchState(final),
+            "median_seconds": None if median is None else float(median),
         }
     )
 
@@ -230,6 +284,7 @@ def task_of(batch_id: str, item: Mapping[str, Any]) -> Task:
         wanted="queue_pk" in item,
         result=None if result is None else Result(result["answer"], result["confidence_ppm"], result["tied"]),
         closed_by=item.get("closed_by"),
+        disputed=item.get("disputed", False),
     )
 
 

@@ -3,7 +3,7 @@
 The page item is the record; the queue is a nudge. What was accepted is decided, whatever becomes of any message.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from smallpeck.kernel.errors import Invalid, NotFound, Problem
@@ -20,6 +20,7 @@ from smallpeck.tasks.pages import (
     page_ref,
 )
 from smallpeck.tasks.seats import leave_once, own_page, refuse_unless_open
+from smallpeck.tasks.skips import Skip
 
 
 class NoSubmission(NotFound):
@@ -57,22 +58,24 @@ def submit(
     unit: UnitOfWork,
     nudge: Nudge,
 ) -> Page:
-    """Accepts the answers (task id, answer) of a page that is still in the worker's hands.
+    """Accepts the answers (task id, answer or Skip) of a page that is still in the worker's hands.
 
-    A task without an answer counts as returned. The same answers again are the same submission, whenever they come;
-    they nudge the grader again while the page is not decided. Raises Invalid with a pointer to each bad answer,
-    AlreadySubmitted where other answers were accepted before, LeaseExpired and PageNotLeased.
+    A task without an answer counts as returned, a skipped one too. The same answers again are the same submission,
+    whenever they come; they nudge the grader again while the page is not decided. Raises Invalid with a pointer to
+    each bad answer, AlreadySubmitted where other answers were accepted before, LeaseExpired and PageNotLeased.
     """
-    texts = _checked(page, answers, check)
-    if page.state in (PageState.SUBMITTED, PageState.DECIDED):
-        return _repeated(page, texts, nudge, unit)
+    texts, skips = _checked(page, answers, check)
+    given = answers_hash(texts, skips)
+    if page.state in (PageState.SUBMITTED, PageState.IN_REVIEW, PageState.DECIDED):
+        return _repeated(page, given, nudge, unit)
     refuse_unless_open(page, now_ms)
     accept = Change(
         page_ref(page.page_id),
         set={
             "state": PageState.SUBMITTED,
             "answers": texts,
-            "answers_hash": answers_hash(texts),
+            "answers_hash": given,
+            **({"skips": skips} if skips else {}),
             "accepted_at_ms": now_ms,
             "assignments": [
                 {
@@ -84,7 +87,7 @@ def submit(
             ],
         },
         when=(Equals("state", PageState.LEASED), AtLeast("expires_at_ms", now_ms + 1)),
-        index={"submitted": (spread(SUBMITTED_SHARDS, page.page_id), now_ms, page.page_id)},
+        index={"submitted": (spread(SUBMITTED_SHARDS, page.page_id), now_ms, page.batch_id, len(texts), page.page_id)},
     )
     try:
         unit.commit([accept])
@@ -116,8 +119,8 @@ def submitted(page: Page) -> Page:
     return page
 
 
-def _repeated(page: Page, texts: Mapping[str, str], nudge: Nudge, unit: UnitOfWork) -> Page:
-    if page.answers_hash != answers_hash(texts):
+def _repeated(page: Page, given: str, nudge: Nudge, unit: UnitOfWork) -> Page:
+    if page.answers_hash != given:
         raise AlreadySubmitted("other answers were accepted for this page before")
     if page.state is PageState.SUBMITTED:
         nudge(page.page_id)
@@ -125,25 +128,31 @@ def _repeated(page: Page, texts: Mapping[str, str], nudge: Nudge, unit: UnitOfWo
     return page
 
 
-def _checked(page: Page, answers: Sequence[tuple[str, object]], check: AnswerCheck) -> dict[str, str]:
-    """The answers as canonical JSON texts by task id."""
+def _checked(
+    page: Page, answers: Sequence[tuple[str, object]], check: AnswerCheck
+) -> tuple[dict[str, str], dict[str, str]]:
+    """By task id: the answers as canonical JSON texts, and the reasons of what is skipped."""
     asked = {one.task_id for one in page.assignments}
     texts: dict[str, str] = {}
+    skips: dict[str, str] = {}
     problems: list[Problem] = []
     for n, (task_id, answer) in enumerate(answers):
         if task_id not in asked:
             problems.append(Problem(f"/answers/{n}/task_id", "this task is not on the page"))
             continue
-        if task_id in texts:
+        if task_id in texts or task_id in skips:
             problems.append(Problem(f"/answers/{n}/task_id", "this task is answered twice"))
+            continue
+        if isinstance(answer, Skip):
+            skips[task_id] = str(answer.reason)
             continue
         found = check.problems(answer)
         problems += [Problem(f"/answers/{n}/answer{one.pointer}", one.detail) for one in found]
         texts[task_id] = canonical_json(answer)
         if len(texts[task_id].encode()) > MAX_ANSWER_BYTES:
             problems.append(Problem(f"/answers/{n}/answer", f"an answer has at most {MAX_ANSWER_BYTES} bytes"))
-    if not answers:
-        problems.append(Problem("/answers", "there is no answer; return the page if you cannot do it"))
+    if len(skips) == len(answers):
+        problems.append(Problem("/answers", "there is no answer; return the page, with a reason, if you cannot do it"))
     if problems:
         raise Invalid("some answers are not what the batch asks for", problems=problems)
-    return texts
+    return texts, skips

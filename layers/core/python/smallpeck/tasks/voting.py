@@ -10,6 +10,7 @@ from smallpeck.kernel.writes import Change, Contention, Equals, Path, UnitOfWork
 from smallpeck.tasks.model import Batch, Result, Task, TaskStatus, Vote, task_ref, want_key
 
 VOTE_ATTEMPTS = 20
+DISPUTED_BELOW_PPM = 666_666  # two thirds, rounded down as shares are
 
 
 class SeatLost(SmallPeckError):
@@ -59,14 +60,14 @@ def cast(
         except WriteConflict:
             task = reads.task(batch, task.ordinal)
             continue
-        return replace(task, closed_by=vote.page_id if closes else task.closed_by)
+        return replace(task, closed_by=vote.page_id, disputed=is_disputed(decision)) if closes else task
     raise Contention("the task is busy; try again")
 
 
 def _vote_write(batch: Batch, task: Task, worker_id: str, vote: Vote, decision: Decision, *, closes: bool) -> Write:
     fields: dict[Path, Value] = {}
     if closes:
-        fields = {"status": TaskStatus.CLOSED, "closed_by": vote.page_id}
+        fields = {"status": TaskStatus.CLOSED, "closed_by": vote.page_id, "disputed": is_disputed(decision)}
     if closes or task.status is TaskStatus.CLOSED:
         fields["result"] = result_fields(result_of(decision))
     return Change(
@@ -94,6 +95,11 @@ def _want_after(batch: Batch, task: Task, worker_id: str, *, closes: bool) -> di
     if task.status is TaskStatus.OPEN and past_tickets and task.holders.keys() == {worker_id}:
         return {"want": want_key(batch, task.ordinal)}
     return {}
+
+
+def is_disputed(decision: Decision) -> bool:
+    """Whether a task that closes so deserves a look: a tie, or an answer that fewer than two thirds gave."""
+    return decision.tied or decision.confidence_ppm < DISPUTED_BELOW_PPM
 
 
 def result_of(decision: Decision) -> Result:

@@ -7,7 +7,13 @@ from smallpeck.payouts.runs import Rail
 from smallpeck.payouts.service import RailTerms
 
 RAILS: Mapping[str, RailTerms] = {
-    "gateway": RailTerms(window_seconds=30 * 24 * 3600, minimum_micros=10_000, fee_micros=0),
+    "gateway": RailTerms(
+        window_seconds=30 * 24 * 3600,
+        minimum_micros=10_000,
+        fee_micros=0,
+        delivers_from_seconds=0,
+        delivers_within_seconds=3 * 24 * 3600,
+    ),
 }
 
 

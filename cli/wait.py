@@ -1,4 +1,4 @@
-"""Waiting by condition, with a deadline on the monotonic clock. The only place in `local` that sleeps."""
+"""Waiting by condition, with a deadline on the monotonic clock. The only place in `cli` and `local` that sleeps."""
 
 import time
 from collections.abc import Callable

@@ -1,0 +1,1 @@
+"""What AWS calls: one folder per Lambda function."""
