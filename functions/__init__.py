@@ -1,1 +1,0 @@
-"""What AWS calls: one folder per Lambda function."""
