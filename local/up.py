@@ -43,9 +43,8 @@ def main() -> int:
             reloader = Reloader(platform.engine.client("lambda"))
             with say.status("signing people up, publishing the sample"):
                 seeded = seed(platform)
-            with state.written(platform, seeded, chosen.state), _documented(platform) as swagger_url:
-                say.print(f"  swagger   {swagger_url}", highlight=False)
-                _stay(platform, reloader, say, "\n".join(told(platform, seeded)))
+            with state.written(platform, seeded, chosen.state), _documented(platform) as page:
+                _stay(platform, reloader, say, "\n".join([f"Docs {page}", *told(platform, seeded)]))
     except (*FAILURES, Refused) as failed:
         say.print(str(failed), style="red", markup=False, highlight=False)
         return 1
@@ -56,13 +55,13 @@ def main() -> int:
 
 @contextlib.contextmanager
 def _documented(platform: Platform) -> Iterator[str]:
-    """The API's document in a browser; gives the address, or says what is missing."""
+    """The API's document as a page; gives its address, or says what is missing."""
     assets = swagger.files()
     if assets is None:
         yield "is not installed; run: make bootstrap"
         return
     with swagger.serving(platform.api, DOCUMENT, assets) as url:
-        yield f"{url}  (Authorize takes a token)"
+        yield f"{url} (a page to try the API on; Authorize takes one of the tokens)"
 
 
 def _stay(platform: Platform, reloader: Reloader, say: Console, text: str) -> None:

@@ -1,6 +1,6 @@
 """The API of requesters. Its routes stand by use case: here the life of a batch, beside it what makes that easier."""
 
-from functions.requester_api import exports, quotes, reviews, steering, views, watching
+from functions.requester_api import exports, inbox, quotes, reviews, steering, views, watching
 from functions.requester_api.api import api
 from functions.requester_api.schemas import (
     AccountView,
@@ -32,7 +32,7 @@ from smallpeck.tasks import batches
 from smallpeck.tasks.model import BatchNotFound, BatchState, TaskNotFound, WrongBatchState
 from smallpeck.tasks.schema import BadSchema
 
-__all__ = ["api", "exports", "handler", "quotes", "reviews", "steering", "watching"]
+__all__ = ["api", "exports", "handler", "inbox", "quotes", "reviews", "steering", "watching"]
 
 handler = api.handler
 

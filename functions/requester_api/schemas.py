@@ -356,3 +356,14 @@ class ExportView(View):
     closed_tasks: int
     url: str | None
     expires_at: str | None
+
+
+class InboxCredentialsView(View):
+    """AWS credentials that reach one inbox and nothing else."""
+
+    bucket: str
+    prefix: str = Field(description="Every key that you write or list begins with it.")
+    access_key_id: str
+    secret_access_key: str
+    session_token: str
+    expires_at: str

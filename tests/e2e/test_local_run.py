@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from cli.wait import until
 from local.paths import ROOT
@@ -81,6 +82,16 @@ def test_five_lines_work_when_pasted_and_ctrl_c_leaves_nothing(local: Local, tmp
         )
         assert done.stdout[0] == "2", (line, done.stdout, answer.read_text())
 
+    page = re.search(r"^Docs (http://127\.0\.0\.1:\d+) ", local.text, re.MULTILINE)
+    token = re.search(r"^  worker .*\n  token      (\S+)", local.text, re.MULTILINE)
+    assert page, local.text
+    assert token, local.text
+    assert b"SwaggerUIBundle" in urllib3.request("GET", page[1]).data
+    assert "/v1/worker/batches" in urllib3.request("GET", f"{page[1]}/openapi.json").json()["paths"]
+    authorized = {"authorization": f"Bearer {token[1]}"}
+    assert urllib3.request("GET", f"{page[1]}/v1/worker/batches", headers=authorized).json()["batches"]
+    assert (tmp_path / "local.json").stat().st_mode & 0o077 == 0
+
     descendants = _descendants(local.process.pid)
     assert len(descendants) > 2, "the emulator and its workers"
     local.process.send_signal(signal.SIGINT)
@@ -89,6 +100,7 @@ def test_five_lines_work_when_pasted_and_ctrl_c_leaves_nothing(local: Local, tmp
     until(lambda: not _alive(descendants), what="the end of every process", seconds=15)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", local.port)) != 0
+    assert not list(tmp_path.glob("local.*"))
 
 
 def _descendants(root: int) -> set[int]:

@@ -108,6 +108,7 @@ def use_what_makes_it_easier() -> set[tuple[str, str]]:
         assert tour.post("pause")["state"] == "paused"
         assert tour.post("resume")["state"] == "active"
         assert tour.post("extend", {"more_answers": 1})["max_answers"] == 2
+        assert tour.me.post("/inbox-credentials", {}, key="k").status == 201
         export = tour.post("exports", {"format": "csv"})
         assert tour.get(f"exports/{export['export_id']}")["state"] == "running"
     return platform.answered

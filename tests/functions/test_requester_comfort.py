@@ -516,6 +516,18 @@ def test_what_a_requester_or_a_file_says_stays_text(platform: Platform, text: st
     assert "sandbox" in answer.headers["content-security-policy"]
 
 
+# Dropping files
+
+
+def test_credentials_for_an_inbox_are_bound_to_who_asks(platform: Platform) -> None:
+    given = platform.requester("somebody").post("/inbox-credentials", {}, key="k").json
+    (asked,) = platform.tokens.asked
+    assert given["prefix"] == "inbox/somebody/"
+    assert (given["access_key_id"], given["expires_at"]) == ("ASIA", "2033-01-01T00:00:00.000Z")
+    objects = json.loads(asked["Policy"])["Statement"][0]
+    assert objects["Resource"] == f"arn:aws:s3:::{given['bucket']}/inbox/somebody/*"
+
+
 # Results while it runs
 
 

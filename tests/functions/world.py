@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -49,6 +50,18 @@ class Secrets:
         return {"SecretString": f"the secret of {arguments['SecretId']}"}
 
 
+class Tokens:
+    """Stands for STS: hands out credentials and remembers for which role and policy."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+
+    def assume_role(self, **arguments: Any) -> dict[str, Any]:
+        self.asked.append(arguments)
+        held = {"AccessKeyId": "ASIA", "SecretAccessKey": "secret", "SessionToken": "token"}
+        return {"Credentials": {**held, "Expiration": datetime(2033, 1, 1, tzinfo=UTC)}}
+
+
 @dataclass(frozen=True)
 class WorldClock:
     """The world's clock, as functions ask it."""
@@ -68,6 +81,7 @@ class Platform:
         self.answered: set[tuple[str, str]] = set()
         self.ids: dict[str, str] = {}
         """Ids of what a test has put there, by the names that paths give them."""
+        self.tokens = Tokens()
         self.dead_url = self._queue("submissions-dead")
         dead_arn = self.aws.sqs.queue(self.dead_url).arn
         policy = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": MAX_RECEIVES})
@@ -82,6 +96,7 @@ class Platform:
             "submissions_queue_url": self.queue_url,
             "data_key_arn": "arn:key",
             "cursor_secret_arn": "arn:cursors",
+            "inbox_role_arn": "arn:aws:iam::1:role/drop",
             **{f"{name}_arn": arn for name, arn in MACHINES.items()},
             **{f"{table}_table": name for table, name in TABLE_NAMES.items()},
         }
@@ -92,6 +107,7 @@ class Platform:
             "stepfunctions": self.aws.sfn,
             "kms": FakeKms(),
             "secretsmanager": Secrets(),
+            "sts": self.tokens,
         }
         self.wiring = Wiring(Settings(**(given | settings)), clock=WorldClock(self.world), clients=clients)
         # The same store, but one that never sleeps between its attempts.

@@ -3,9 +3,7 @@
 import json
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from cli.main import main
 from tests.unit.cli.conftest import FakeStage
@@ -64,26 +62,48 @@ def test_outputs_of_this_machine(stage: FakeStage, capsys: pytest.CaptureFixture
     assert "password" not in json.dumps(told)
 
 
-def test_outputs_of_a_deployed_stage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def stack(outputs: dict[str, str]) -> bytes:
+    """What CloudFormation says of a stack."""
+    members = "".join(
+        f"<member><OutputKey>{name}</OutputKey><OutputValue>{value}</OutputValue></member>"
+        for name, value in outputs.items()
+    )
+    return (
+        "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>s</StackName>"
+        f"<Outputs>{members}</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
+    ).encode()
+
+
+@pytest.fixture
+def account(stage: FakeStage, monkeypatch: pytest.MonkeyPatch) -> FakeStage:
+    """An AWS account whose every service is the fake."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        cloudformation = boto3.client("cloudformation", region_name="us-east-1")
-        for stack, outputs in {
-            "stateful": {"UserPoolId": "pool", "ExportsOutputX": "y"},
-            "service": {"ApiId": "a"},
-        }.items():
-            template = {
-                "Resources": {f"Topic{stack}": {"Type": "AWS::SNS::Topic"}},
-                "Outputs": {name: {"Value": value} for name, value in outputs.items()},
-            }
-            cloudformation.create_stack(StackName=f"small-peck-dev-{stack}", TemplateBody=json.dumps(template))
-        assert main(["outputs", "--stage", "dev", "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["outputs"] == {"ApiId": "a", "UserPoolId": "pool"}
+    monkeypatch.setenv("AWS_ENDPOINT_URL", stage.url)
+    return stage
 
-        assert main(["outputs", "--stage", "prod"]) == 1
-        assert "does not exist" in capsys.readouterr().err
+
+def test_outputs_of_a_deployed_stage(account: FakeStage, capsys: pytest.CaptureFixture[str]) -> None:
+    account.answers("POST", "/", stack({"UserPoolId": "pool", "ExportsOutputX": "y"}), stack({"ApiId": "a"}))
+    assert main(["outputs", "--stage", "dev", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["outputs"] == {"ApiId": "a", "UserPoolId": "pool"}
+    assert [b"small-peck-dev-stateful" in one.body for one in account.requests] == [True, False]
+
+
+def test_what_aws_refuses_is_said(account: FakeStage, capsys: pytest.CaptureFixture[str]) -> None:
+    said = b"<ErrorResponse><Error><Code>ValidationError</Code><Message>no such stack</Message></Error></ErrorResponse>"
+    account.answers("POST", "/", said, status=400)
+    assert main(["outputs", "--stage", "prod", "--json"]) == 1
+    assert json.loads(capsys.readouterr().err)["detail"] == "no such stack"
+
+
+def test_a_deployed_stage_needs_a_region(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    assert main(["queues", "--stage", "prod"]) == 1
+    assert "AWS_REGION" in capsys.readouterr().err
 
 
 def test_a_mistyped_command_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
