@@ -204,3 +204,23 @@ def test_a_decided_page_is_not_touched_by_its_expiry() -> None:
     (page,) = world.tasks.pages_of("ann", after=None, limit=10)[0]
     assert page.state is PageState.DECIDED
     assert {one.state for one in page.assignments} == {AssignmentState.APPROVED}
+
+
+def drawn_in_vain() -> tuple[World, Callable[[], object]]:
+    """Ann has answered the only task; her second page draws its second ticket, which she cannot use."""
+    world = World()
+    world.active(1, page_size=1)
+    world.answer("ann")
+    return world, lambda: world.lease("ann", key="k2")
+
+
+@pytest.mark.parametrize("call", range(calls_of(drawn_in_vain)))
+def test_a_ticket_drawn_in_vain_is_listed_though_another_takes_a_seat_meanwhile(call: int) -> None:
+    world, lease = drawn_in_vain()
+    rival = Plan(Fault.RACE, at=call, race=partial(world.lease, "bob"))
+    with world.aws.faults.planned(rival):
+        assert isinstance(lease(), NothingToDo)
+    assert rival.race_errors == []
+    world.lease("bob")
+    assert len(world.leased("cy").assignments) == 1
+    check_books(world)

@@ -148,7 +148,7 @@ def lease_page(
         if attempt:
             unit.commit([_look_elsewhere(page, batch)])
         else:
-            _open(page, batch, membership, found, unit)
+            _open(page, batch, membership, found, reads, unit)
         leased = _claim(page=page, batch=batch, reads=reads, unit=unit, seen={task.ordinal: task for task in found})
         if leased is not None:
             return leased
@@ -195,7 +195,14 @@ def _named_ordinals(batch: Batch, named_tasks: Sequence[str] | None) -> list[int
     return [ordinal for ordinal in ordinals if ordinal is not None]
 
 
-def _open(page: Page, batch: Batch, membership: Membership, found: Sequence[Task], unit: UnitOfWork) -> None:
+def _open(
+    page: Page,
+    batch: Batch,
+    membership: Membership,
+    found: Sequence[Task],
+    reads: DispatchReads,
+    unit: UnitOfWork,
+) -> None:
     """Writes the page before its first claim, so that a crash leaves no seat that nothing leads to."""
     create = Create(
         page_ref(page.page_id),
@@ -219,7 +226,7 @@ def _open(page: Page, batch: Batch, membership: Membership, found: Sequence[Task
     try:
         unit.commit([create, _join(page, membership)])
     except WriteConflict as conflict:
-        want(batch, found, unit)
+        want(batch, found, reads, unit)
         raise InProgress("another of your requests is being worked on", retry_after_seconds=2) from conflict
 
 

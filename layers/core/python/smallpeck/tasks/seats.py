@@ -120,19 +120,25 @@ def leave_once(page: Page, unit: UnitOfWork) -> None:
         unit.commit([replace(leave(page), when=(Present(("open", page.page_id)),))])
 
 
-def want(batch: Batch, tasks: Iterable[Task], unit: UnitOfWork) -> int:
-    """Lists those of `tasks`, as they were read, that ask for somebody and are not listed yet; returns how many."""
-    listed = 0
-    for task in tasks:
-        if not task.asks(batch) or task.wanted:
-            continue
-        write = Change(task_ref(batch, task.ordinal), when=as_read(task), index={"want": want_key(batch, task.ordinal)})
+def want(batch: Batch, tasks: Iterable[Task], reads: SeatReads, unit: UnitOfWork) -> int:
+    """Lists those of `tasks` that ask for somebody and are not listed yet; returns how many.
+
+    A task that changes between the read and the write is looked at again: whoever took one of its seats by a ticket
+    has not listed it for the next.
+    """
+    return sum(_list(batch, task, reads, unit) for task in tasks)
+
+
+def _list(batch: Batch, task: Task, reads: SeatReads, unit: UnitOfWork) -> bool:
+    present: Task | None = task
+    while present is not None and present.asks(batch) and not present.wanted:
+        index = {"want": want_key(batch, task.ordinal)}
         try:
-            unit.commit([write])
-            listed += 1
+            unit.commit([Change(task_ref(batch, task.ordinal), when=as_read(present), index=index)])
+            return True
         except WriteConflict:
-            continue  # it was taken, voted on or closed meanwhile; whoever did that has set the index
-    return listed
+            present = reads.task(batch, task.ordinal)
+    return False
 
 
 def as_read(task: Task) -> tuple[Equals, ...]:
@@ -150,7 +156,7 @@ def open_seats_of(
     """Opens the page's seats on these tasks, or lists a task whose seat it never took for others."""
     ordinals = [one.ordinal for one in assignments]
     tasks = reads.tasks(batch, ordinals) if ordinals else {}
-    want(batch, [task for task in tasks.values() if not _holds(page, task)], unit)
+    want(batch, [task for task in tasks.values() if not _holds(page, task)], reads, unit)
     for ordinal, task in tasks.items():
         present: Task | None = task
         while present is not None and _holds(page, present):

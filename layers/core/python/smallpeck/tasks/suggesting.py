@@ -69,10 +69,10 @@ def _draw(
             return
         drawn = _at_positions(batch, shard, first, min(first + count, end), reads)
         usable = {task.ordinal: task for task in drawn if task.offers_seat_to(worker_id, batch)}
-        want(batch, [task for task in drawn if task.ordinal not in usable or task.ordinal in chosen], unit)
+        want(batch, [task for task in drawn if task.ordinal not in usable or task.ordinal in chosen], reads, unit)
         chosen.update(usable)
-        if first + count >= end:
-            return
+        if count == size or first + count >= end:
+            return  # more tickets would only name the same tasks again, or there are none
 
 
 def _at_positions(batch: Batch, shard: int, first: int, after: int, reads: SuggestingReads) -> list[Task]:

@@ -107,6 +107,6 @@ def mend(*, batch: Batch, shard: int, now_ms: int, reads: SweepReads, unit: Unit
         return 0
     if reads.wanted(batch, shard, first=0, before=size, limit=1):
         return 0
-    listed = want(batch, reads.every_task(batch, shard), unit)
+    listed = want(batch, reads.every_task(batch, shard), reads, unit)
     unit.commit([Change(ref("tickets", batch.batch_id, shard), set={"mended_at_ms": now_ms})])
     return listed
