@@ -177,6 +177,8 @@ class DecisionView(View):
     task_id: str
     state: str
     skip: str | None = Field(default=None, description="The reason that you gave for leaving it undone.")
+    clause: str | None = Field(default=None, description="Of a rejected answer: the clause of the rubric it breaks.")
+    explanation: str | None = Field(default=None, description="Of a rejected answer: what is wrong with it.")
 
 
 class SubmissionView(View):

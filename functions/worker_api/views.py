@@ -37,7 +37,7 @@ from smallpeck.runtime.worksheet import offer_fields, page_view, shown_state
 from smallpeck.tasks import browsing
 from smallpeck.tasks.dispatch import NothingToDo
 from smallpeck.tasks.model import Batch
-from smallpeck.tasks.pages import Page, PageState
+from smallpeck.tasks.pages import Assignment, AssignmentState, Page, PageState
 from smallpeck.tasks.skips import Skip, SkipReason
 from smallpeck.tasks.store import TaskStore
 
@@ -137,11 +137,20 @@ def _submission(found: Page, of: Batch) -> dict[str, Any]:
         "decided_at": to_rfc3339(found.decided_at_ms) if found.decided_at_ms is not None else None,
         "credited": format_amount(found.credited_micros, of.currency),
         "currency": of.currency,
-        "assignments": [
-            DecisionView(task_id=one.task_id, state=one.state, skip=found.skips.get(one.task_id))
-            for one in found.assignments
-        ],
+        "assignments": [_decision(one, found, of) for one in found.assignments],
     }
+
+
+def _decision(one: Assignment, found: Page, of: Batch) -> DecisionView:
+    """Why an answer was rejected is told once it is."""
+    why = found.rejections.get(one.task_id) if one.state is AssignmentState.REJECTED else None
+    return DecisionView(
+        task_id=one.task_id,
+        state=one.state,
+        skip=found.skips.get(one.task_id),
+        clause=of.rubric[int(why["clause"])] if why else None,
+        explanation=str(why["explanation"]) if why else None,
+    )
 
 
 def period(query: EarningsQuery, now_ms: int) -> tuple[int, int]:

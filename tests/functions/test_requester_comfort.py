@@ -283,6 +283,21 @@ def test_a_rejected_answer_is_sealed_from_its_requester(platform: Platform) -> N
     assert (task["answer"], task["answers"]) == (None, [])
 
 
+def test_a_worker_is_told_why_an_answer_was_rejected_once_it_is(platform: Platform) -> None:
+    tour = ready(platform, **REVIEWED).published()
+    page = tour.answered("ann")
+    path = f"/pages/{page['page_id']}/submission"
+    tour.decide(reject(page), approve(page))
+    waiting, *_ = platform.worker("ann").get(path).json["assignments"]
+    assert (waiting["state"], waiting["clause"], waiting["explanation"]) == ("submitted", None, None)
+    platform.deliver()
+    rejected, *others = platform.worker("ann").get(path).json["assignments"]
+    assert (rejected["state"], rejected["clause"], rejected["explanation"]) == (
+        "rejected", REVIEWED["rubric"][0], WHY,
+    )  # fmt: skip
+    assert {(one["state"], one["explanation"]) for one in others} == {("approved", None)}
+
+
 def test_unanswered_tasks_are_not_shown_for_review(platform: Platform) -> None:
     tour = ready(platform, **REVIEWED).published()
     ann = platform.worker("ann")
