@@ -15,7 +15,7 @@ _MANY_LABELS = 100
 
 def describe(labels: Labels, **others: Any) -> dict[str, Any]:
     """The batch for a set of labels, as the API wants it; `others` override."""
-    answer_schema = {"type": "string", "maxLength": 4_000} if len(labels.labels) > _MANY_LABELS else None
+    answer_schema = {"type": "string", "maxLength": 3_000} if len(labels.labels) > _MANY_LABELS else None
     return {
         "title": labels.title,
         "instructions": "Choose the label that fits best.",

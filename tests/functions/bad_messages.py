@@ -6,6 +6,7 @@ from typing import Any
 
 from smallpeck.runtime.requests import MAX_BODY_BYTES
 from smallpeck.runtime.wiring import wired
+from smallpeck.tasks.model import MAX_ANSWER_BYTES
 from tests.functions.bad_inputs import Row
 from tests.functions.world import MAX_RECEIVES, TWO_WEEKS_SECONDS, Platform, answers_to
 
@@ -86,11 +87,11 @@ def largest(platform: Platform) -> None:
     platform.world.active(50, page_size=50, min_answers=1, max_answers=1, answer_schema='{"type":"string"}')
     ann = platform.worker("ann")
     page = ann.leased()
-    path, body = f"/pages/{page['page_id']}/submission", answers_to(page, "x" * 4_094)
+    path, body = f"/pages/{page['page_id']}/submission", answers_to(page, "x" * (MAX_ANSWER_BYTES - 2))
     text = json.dumps(body)
     told = text + " " * (MAX_BODY_BYTES - len(text))
     ann.refused("POST", path, 413, "too_large", raw=told + " ")
-    ann.refused("POST", path, 422, "invalid", body=answers_to(page, "x" * 4_095))
+    ann.refused("POST", path, 422, "invalid", body=answers_to(page, "x" * (MAX_ANSWER_BYTES - 1)))
     assert ann.ask("POST", path, raw=told).status == 202
     platform.deliver()
     assert platform.world.earned("ann") == 50 * 300_000

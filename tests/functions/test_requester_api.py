@@ -186,7 +186,7 @@ def test_a_batch_that_is_being_imported_can_be_neither_published_nor_cancelled(p
 def test_a_page_that_could_be_too_large_is_not_published(platform: Platform) -> None:
     me = platform.requester()
     made = me.post("/batches", BATCH | {"page_size": 50}, key="b1").json
-    platform.run_import(platform.upload(made["upload"], b"id,text\nr0," + b"x" * 800 + b"\n"))
+    platform.run_import(platform.upload(made["upload"], b"id,text\nr0," + b"x" * 2_000 + b"\n"))
     me.post("/deposits", {"amount": "10.00"}, key="d1")
     path = f"/batches/{made['batch']['batch_id']}/publish"
     told = me.refused("POST", path, 422, "invalid", key="k").json

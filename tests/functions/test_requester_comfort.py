@@ -155,7 +155,7 @@ def test_what_is_in_the_way_is_named(platform: Platform) -> None:
     assert [one["pointer"] for one in told["problems"]] == [""]
     assert (told["imported"]["state"], told["publishable"]) == ("waiting", False)
 
-    heavy = ready(platform, "b2", file=b"id,text\nr0," + b"x" * 800 + b"\n", page_size=50)
+    heavy = ready(platform, "b2", file=b"id,text\nr0," + b"x" * 2_000 + b"\n", page_size=50)
     platform.aws.clock.advance(31 * DAY)
     told = heavy.post("validate", key=None)
     assert [one["pointer"] for one in told["problems"]] == ["/deadline", "/page_size"]

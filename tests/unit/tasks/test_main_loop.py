@@ -7,7 +7,14 @@ from smallpeck.kernel.ids import task_id
 from smallpeck.ledger.accounts import escrow, requester_available
 from smallpeck.ledger.service import InsufficientFunds
 from smallpeck.tasks.dispatch import NothingToDo, TasksNotOffered, TooManyPages
-from smallpeck.tasks.model import BatchClosed, BatchState, TaskStatus, WrongBatchState
+from smallpeck.tasks.model import (
+    MAX_ANSWER_BYTES,
+    MAX_ANSWERS_PER_TASK,
+    BatchClosed,
+    BatchState,
+    TaskStatus,
+    WrongBatchState,
+)
 from smallpeck.tasks.pages import AlreadySubmitted, AssignmentState, LeaseExpired, PageNotLeased, PageState
 from tests.support import REQUESTER, World
 
@@ -227,3 +234,14 @@ def test_a_page_is_paid_from_several_escrow_shards_when_its_own_runs_dry(world: 
         world.answer(f"worker-{n}")
     assert escrow_left(world) == 0
     assert sum(world.earned(f"worker-{n}") for n in range(50)) == 100 * 300_000
+
+
+def test_a_task_with_the_most_and_largest_answers_still_fits_its_item(world: World) -> None:
+    """DynamoDB takes 400 KB an item; a worker's id is as long as a user pool makes them."""
+    batch = world.active(1, page_size=1, min_answers=MAX_ANSWERS_PER_TASK, max_answers=MAX_ANSWERS_PER_TASK)
+    largest = "x" * (MAX_ANSWER_BYTES - 2)
+    for n in range(MAX_ANSWERS_PER_TASK):
+        world.answer(f"{n:036d}", largest)
+    (task,) = world.every_task(batch)
+    assert len(task.votes) == MAX_ANSWERS_PER_TASK
+    assert task.status is TaskStatus.CLOSED

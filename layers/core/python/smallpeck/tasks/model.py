@@ -9,7 +9,7 @@ from smallpeck.kernel.writes import Ref, ref
 
 MAX_PAGE_SIZE = 50
 MAX_OPEN_PAGES = 2
-MAX_ANSWER_BYTES = 4_096
+MAX_ANSWER_BYTES = 3_072  # a hundred of them, with who gave them, fit the 400 KB of a task's item
 MAX_PAGE_BYTES = 240_000
 MAX_ANSWERS_PER_TASK = 100
 MAX_SHARDS = 16
