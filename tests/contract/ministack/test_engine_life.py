@@ -16,10 +16,12 @@ from local.paths import ROOT
 from tests.contract.ministack.lab import Lab
 
 PARENT = """
-import json, sys, threading
+import json, signal, sys, threading
 from local.engine import Engine
 from tests.contract.ministack.lab import Lab
 
+# Whoever runs this in the background may have it ignore interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with Engine() as engine:
     lab = Lab(engine)
     lab.invoke(lab.function("def handler(event, context): return 1"))
@@ -62,7 +64,7 @@ def test_nothing_is_left_when_the_parent_is_ended(how: signal.Signals) -> None:
         parent.stdout.close()
     until(lambda: not _members(int(group)), what="the end of every process", seconds=15)
     until(lambda: not Path(data).exists(), what="the end of the data", seconds=15)
-    assert not _listens(int(port))
+    until(lambda: not _listens(int(port)), what="the end of the listener", seconds=15)
 
 
 def test_stopping_ends_the_workers_and_removes_the_data() -> None:
