@@ -1,9 +1,13 @@
 """Dispatch stays cheap and calm: whatever the size of a batch, and however many ask at once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 
+from smallpeck.kernel.writes import Below, Change, Equals
+from smallpeck.tasks import dispatch
+from smallpeck.tasks.model import Batch, Task
 from smallpeck.tasks.pages import Page
 from tests.aws.faults import Call
 from tests.aws.schedule import interleave
@@ -49,8 +53,16 @@ def is_preparation(call: Call) -> bool:
     return not call.is_write or "TICKETS" in str(call.params.get("Key")) or call.operation == "TransactWriteItems"
 
 
-@pytest.mark.parametrize("task_count", [500, 20_000])
-def test_a_thousand_workers_who_all_look_before_any_takes_hardly_ever_collide(task_count: int) -> None:
+@dataclass(frozen=True)
+class Rush:
+    """A thousand workers who all look at a new batch before any of them takes a seat."""
+
+    claims: int
+    failed: int
+    seats: int
+
+
+def rush(task_count: int) -> Rush:
     world = World()
     batch = world.active(task_count)
     claims: set[int] = set()
@@ -62,14 +74,32 @@ def test_a_thousand_workers_who_all_look_before_any_takes_hardly_ever_collide(ta
     world.aws.faults.watch = note_claims
     outcome = interleave(
         world.aws.faults,
-        {f"worker-{n}": (lambda n=n: world.lease(f"worker-{n}", batch=batch)) for n in range(WORKERS)},
+        {f"worker-{n}": partial(world.lease, f"worker-{n}", batch=batch) for n in range(WORKERS)},
         is_preparation,
     ).check()
     world.aws.faults.watch = None
-    refused = [int(line.split()[0]) for line in world.aws.faults.trace if "ConditionalCheckFailed" in line]
-    failed = len(claims.intersection(refused))
-    got = [len(page.assignments) for page in outcome.results.values() if isinstance(page, Page)]
-    assert sum(got) == min(WORKERS * 10, task_count * 3)
-    assert failed <= 0.05 * len(claims), (failed, len(claims))
+    refused = {int(line.split()[0]) for line in world.aws.faults.trace if "ConditionalCheckFailed" in line}
     for task in world.every_task(batch):
         assert task.seats_taken == len(task.holders) <= 3
+    seats = sum(len(page.assignments) for page in outcome.results.values() if isinstance(page, Page))
+    return Rush(len(claims), len(claims & refused), seats)
+
+
+@pytest.mark.parametrize("task_count", [500, 20_000])
+def test_a_thousand_workers_who_all_look_before_any_takes_hardly_ever_collide(task_count: int) -> None:
+    found = rush(task_count)
+    assert found.seats == min(WORKERS * 10, task_count * 3)
+    assert found.failed <= 0.05 * found.claims, found
+
+
+def test_insisting_on_what_was_read_would_make_them_collide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Why a claim states what it needs: docs/decisions/0001."""
+    stated = dispatch.claim
+
+    def as_read(page: Page, batch: Batch, task: Task) -> Change:
+        write = stated(page, batch, task)
+        kept = tuple(one for one in write.when if not isinstance(one, Below))
+        return replace(write, when=tuple(dict.fromkeys((*kept, Equals("seats_taken", task.seats_taken)))))
+
+    monkeypatch.setattr(dispatch, "claim", as_read)
+    assert rush(500) == Rush(claims=2_500, failed=1_000, seats=1_500)

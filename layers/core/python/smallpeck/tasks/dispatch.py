@@ -319,7 +319,7 @@ def _claim_seat(page: Page, batch: Batch, task: Task, reads: DispatchReads, unit
     return present is not None
 
 
-def claim(page: Page, batch: Batch, task: Task) -> Write:
+def claim(page: Page, batch: Batch, task: Task) -> Change:
     """The write that takes a seat of `task`, as it was read.
 
     It holds as long as a seat is free and the worker is new to the task. Only a claim after which the task asks for
