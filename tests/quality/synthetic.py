@@ -39,6 +39,17 @@ RECIPES = (
     Recipe("confusable", options=8, answers=7, workers=60, good=0.7, hard=0.35),
 )
 
+STOPPING_RECIPES = (
+    *RECIPES,
+    Recipe("two options, twenty answers", answers=20, workers=85, tasks=500, good=0.8, spread=0.15, hard=0.1),
+    Recipe("five options, six answers", 5, 6, 177, 1200, skew=1.3, good=0.62, spread=0.2, hard=0.3, careless=0.1),
+    Recipe("poor workers", 4, 5, 300, 2000, skew=1.5, good=0.5, spread=0.15, hard=0.3, careless=0.15),
+    Recipe("five options, twenty answers", 5, 20, 110, 300, skew=1.4, good=0.72, hard=0.25),
+    Recipe("good workers, five answers", answers=5, workers=203, tasks=2000, good=0.85, spread=0.1, hard=0.1),
+    Recipe("few workers", 4, 9, 27, 584, good=0.6, hard=0.4),
+)
+"""For when to stop: more of the shapes that batches come in, from few answers by poor workers to many by good ones."""
+
 
 def made(recipe: Recipe, seed: int) -> tuple[list[Label], dict[str, str]]:
     """The labels and the gold of a batch."""

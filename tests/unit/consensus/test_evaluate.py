@@ -8,8 +8,19 @@ from pathlib import Path
 import pytest
 
 from smallpeck.consensus.calibration import GRID, best_temperature, observed, summed
-from smallpeck.consensus.choice_kind import ChoiceEngine, ChoiceKind, majority_share
-from smallpeck.consensus.evaluate import Answer, Label, Setting, calibration_error, draw_controls, replay, shuffled
+from smallpeck.consensus.choice_kind import ChoiceKind, majority_share
+from smallpeck.consensus.evaluate import (
+    Answer,
+    BatchEngine,
+    Label,
+    Setting,
+    calibration_error,
+    draw_controls,
+    evaluate,
+    replay,
+    shuffled,
+    within,
+)
 
 
 class Closing:
@@ -72,29 +83,35 @@ def test_calibration_error_is_how_far_confidence_is_from_being_right() -> None:
     assert calibration_error([(0.55, 1.0), (0.95, 0.0)]) == pytest.approx((0.45 + 0.95) / 2)
 
 
-def fed(order: Sequence[Label], *, dynamic: bool) -> ChoiceEngine:
-    setting = Setting({"a": 4, "b": 4}, ["x", "y"], {}, dynamic=dynamic)
-    engine = ChoiceKind().engine(setting)
-    assert isinstance(engine, ChoiceEngine)
+def fed(order: Sequence[Label], *, dynamic: bool) -> BatchEngine:
+    engine = BatchEngine(ChoiceKind(), Setting({"a": 4, "b": 4}, ["x", "y"], {}, dynamic=dynamic))
     replay(engine, order, {}, dynamic=dynamic)
     return engine
 
 
 def test_a_label_delivered_twice_counts_once() -> None:
     once, twice = fed(ROWS, dynamic=False), fed([row for row in ROWS for _ in range(2)], dynamic=False)
-    assert once.votes == twice.votes
-    assert once.skills == twice.skills
-    assert once.population == twice.population
+    assert once.replay == twice.replay
+    assert once.finish() == twice.finish()
 
 
-def test_control_tasks_teach_skill_before_anything_agrees() -> None:
-    setting = Setting({str(n): 1 for n in range(30)}, ["x", "y"], {str(n): "x" for n in range(30)}, dynamic=True)
-    engine = ChoiceKind().engine(setting)
-    assert isinstance(engine, ChoiceEngine)
-    for n in range(30):
-        assert engine.add(Label(str(n), "good", "x")) is False
-        engine.add(Label(str(n), "poor", "xy"[n % 2]))
-    assert engine.skills["good"].hits_ppm == 2 * engine.skills["poor"].hits_ppm
+def test_no_task_takes_more_labels_than_it_may_save_control_tasks() -> None:
+    kept = list(within(ROWS, 2, {"b": "x"}))
+    assert [row.worker for row in kept if row.task == "a"] == ["1", "2"]
+    assert [row.worker for row in kept if row.task == "b"] == ["1", "2", "3"]
+
+
+def test_a_report_says_what_was_used_and_what_came_of_it(tmp_path: Path) -> None:
+    labels, gold = tmp_path / "labels.csv", tmp_path / "gold.csv"
+    labels.write_text(
+        "task,worker,label\n" + "".join(f"{task},{worker},{task}\n" for task in "ab" for worker in "1234")
+    )
+    gold.write_text("task,label\na,a\nb,b\n")
+    report = evaluate(kind="choice", labels=labels, gold=gold, mode="dynamic", max_answers=3).report
+    assert (report["tasks"], report["labels_available"], report["labels_used"]) == (2, 8, 4)
+    assert (report["accuracy"], report["majority_vote_accuracy"]) == (1.0, 1.0)
+    whole = evaluate(kind="choice", labels=labels, gold=gold, mode="all", max_answers=3).report
+    assert whole["labels_used"] == 6
 
 
 def test_over_confidence_on_control_tasks_raises_the_temperature() -> None:
@@ -111,8 +128,7 @@ def test_over_confidence_on_control_tasks_raises_the_temperature() -> None:
 def test_importing_the_engine_loads_the_standard_library_only() -> None:
     code = (
         "import sys; before = set(sys.modules); import smallpeck.consensus, smallpeck.consensus.__main__, "
-        "smallpeck.consensus.choice_kind, smallpeck.consensus.reestimate, smallpeck.consensus.ranking, "
-        "smallpeck.consensus.numeric, smallpeck.consensus.multiple; "
+        "smallpeck.consensus.choice_kind, smallpeck.consensus.reestimate, smallpeck.consensus.reweighing; "
         "new = {name.split('.')[0] for name in set(sys.modules) - before}; "
         "print(sorted(new - sys.stdlib_module_names - {'smallpeck'}))"
     )

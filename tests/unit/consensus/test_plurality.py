@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smallpeck.consensus.plurality import PPM, decide
+from smallpeck.consensus.method import NOTHING_KNOWN, PPM, Budget, SkillCounts, Vote
+from smallpeck.consensus.plurality import Plurality, decide
 
 
 def decided(
@@ -72,3 +73,23 @@ def test_a_final_result_stays_whatever_comes(answers: str, later: str, minimum: 
         whole = (answers + later)[: max(9, len(answers))]
         again = decide(task_id="t", answers=list(whole), min_answers=minimum, max_answers=9)
         assert again.answer == found.answer or found.tied
+
+
+def test_as_a_method_it_trusts_everybody_alike() -> None:
+    method = Plurality()
+    votes: dict[str, Vote] = {}
+    for worker, answer in (("a", "x"), ("b", "x"), ("c", "y")):
+        trust = method.accuracy_ppm(worker=SkillCounts(PPM, 9 * PPM), population=NOTHING_KNOWN)
+        votes[worker] = method.cast(votes=votes, answer=answer, accuracy_ppm=trust)
+    assert method.decide(task_id="t1", votes=votes, budget=Budget(3, 3)) == decide(
+        task_id="t1", answers=["x", "x", "y"], min_answers=3, max_answers=3
+    )
+    assert method.closing_credits(votes=votes) == {}
+    assert all(vote.credit == NOTHING_KNOWN for vote in votes.values())
+
+
+@pytest.mark.parametrize(("answers", "change"), [("", 1.0), ("a", 1.0), ("ab", 1.0), ("aa", 0.0), ("aab", 1.0)])
+def test_another_vote_matters_while_it_can_draw_level(answers: str, change: float) -> None:
+    method = Plurality()
+    votes = {str(n): method.cast(votes={}, answer=answer, accuracy_ppm=PPM) for n, answer in enumerate(answers)}
+    assert method.expected_change(votes=votes, accuracy_ppm=PPM) == change

@@ -5,8 +5,9 @@ import random
 import pytest
 
 from smallpeck.consensus import reestimate
-from smallpeck.consensus.choice_kind import chunked, reestimated
+from smallpeck.consensus.choice_kind import reestimated
 from smallpeck.consensus.evaluate import Label
+from tests.quality.chunks import chunked
 
 
 def batch(tasks: int = 300, *, seed: int = 1) -> tuple[list[Label], dict[str, str]]:
@@ -30,7 +31,7 @@ def test_careless_workers_are_seen_through() -> None:
 def test_the_result_does_not_depend_on_how_the_batch_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     labels, _ = batch(100)
     whole = reestimated(labels, ["x", "y", "z"], {})
-    monkeypatch.setattr("smallpeck.consensus.choice_kind.CHUNK_TASKS", 7)
+    monkeypatch.setattr("tests.quality.chunks.CHUNK_TASKS", 7)
     tasks, chunks, _ = chunked(labels, ["x", "y", "z"])
     assert len(chunks) == 15
     assert sum(len(chunk.starts) for chunk in chunks) == len(tasks) == 100

@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--seed", type=int, default=DEFAULT_SEED)
     command.add_argument("--target-confidence", type=_share, default=None, metavar="P")
     command.add_argument("--controls", type=_share, default=0.0, metavar="SHARE")
+    command.add_argument("--max-answers", type=int, default=None, metavar="N", help="no more labels of a task than N")
     asked = parser.parse_args(arguments)
     run = evaluate(
         kind=asked.kind,
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seed=asked.seed,
         target_confidence=asked.target_confidence,
         controls=asked.controls,
+        max_answers=asked.max_answers,
     )
     sys.stdout.write(json.dumps(run.report) + "\n")
     return 0

@@ -7,14 +7,20 @@ decision is made, save that of control tasks.
 import csv
 import importlib
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Protocol
 
+from smallpeck.consensus.method import Budget, Method
+from smallpeck.consensus.replaying import Replay
+
 KINDS = {
     "choice": "smallpeck.consensus.choice_kind:ChoiceKind",
+    "boxes": "smallpeck.consensus.boxes_kind:BoxesKind",
+    "text": "smallpeck.consensus.text_kind:TextKind",
 }
 DEFAULT_SEED = 1
 _BINS = 10
@@ -56,11 +62,7 @@ class Engine(Protocol):
     """One batch being decided."""
 
     def add(self, label: Label) -> bool:
-        """Take a vote; True when its task has closed. Never called again for a closed task.
-
-        The decision is a pure function of the task's votes and the skills used for them; skills change here and when
-        a task closes.
-        """
+        """Take a vote; True when its task has closed. Never called again for a closed task."""
         ...
 
     def finish(self) -> Mapping[str, Answer]:
@@ -71,7 +73,17 @@ class Engine(Protocol):
 class Kind(Protocol):
     """What a kind of task brings to be evaluated."""
 
-    def engine(self, setting: Setting) -> Engine: ...
+    def method(self, options: Sequence[str]) -> Method:
+        """How its answers become a result; `options` are the labels that occur."""
+        ...
+
+    def answer(self, label: str) -> str:
+        """A label of the file as the answer it means, canonical JSON text."""
+        ...
+
+    def finish(self, replay: Replay, taken: Sequence[Label], setting: Setting) -> Mapping[str, Answer]:
+        """The results after the re-estimation over every label taken, control tasks aside."""
+        ...
 
     def score(self, answers: Mapping[str, Answer], gold: Mapping[str, str]) -> Mapping[str, float]:
         """The kind's own measures, `accuracy` or `f1` and `mean_iou` or `wer`, by name."""
@@ -84,6 +96,28 @@ class Kind(Protocol):
     def majority_vote_accuracy(self, labels: Mapping[str, Sequence[str]], gold: Mapping[str, str]) -> float | None:
         """What plain majority vote over all labels scores, ties fractionally; None where there is no such thing."""
         ...
+
+
+class BatchEngine:
+    """A batch of some kind, decided as the grader decides it."""
+
+    def __init__(self, kind: Kind, setting: Setting) -> None:
+        self.kind, self.setting = kind, setting
+        controls = {task: kind.answer(gold) for task, gold in setting.controls.items()}
+        self.replay = Replay(kind.method(setting.options), controls, setting.dynamic)
+        self.taken: list[Label] = []
+
+    def add(self, label: Label) -> bool:
+        """See `Engine`."""
+        if label.worker in self.replay.votes.get(label.task, {}):
+            return False
+        self.taken.append(label)
+        budget = Budget(1, self.setting.seats[label.task], self.setting.target_ppm)
+        return self.replay.add(label.task, label.worker, self.kind.answer(label.label), budget)
+
+    def finish(self) -> Mapping[str, Answer]:
+        """See `Engine`."""
+        return self.kind.finish(self.replay, self.taken, self.setting)
 
 
 @dataclass(frozen=True)
@@ -110,24 +144,31 @@ def evaluate(
     seed: int = DEFAULT_SEED,
     target_confidence: float | None = None,
     controls: float = 0.0,
+    max_answers: int | None = None,
 ) -> Run:
-    """Replay `labels` in `mode` ("all" or "dynamic") and score the decisions against `gold`."""
+    """Replay `labels` in `mode` ("all" or "dynamic") and score the decisions against `gold`.
+
+    With `max_answers` no task takes more than so many labels, the first in an order drawn by the seed.
+    """
     chosen = kind_named(kind)
     rows = read_labels(labels)
     by_task: dict[str, list[Label]] = {}
     for row in rows:
         by_task.setdefault(row.task, []).append(row)
     known = draw_controls(gold, by_task, controls, seed) if controls else {}
+    most = max_answers or len(rows)
     setting = Setting(
-        seats={task: len(mine) for task, mine in by_task.items()},
+        seats={task: min(most, len(mine)) for task, mine in by_task.items()},
         options=sorted({row.label for row in rows}),
         controls=known,
         dynamic=mode == "dynamic",
         target_ppm=None if target_confidence is None else round(target_confidence * 1_000_000),
     )
     begun = perf_counter()
-    engine = chosen.engine(setting)
-    used = replay(engine, rows if mode == "all" else shuffled(rows, seed), known, dynamic=setting.dynamic)
+    engine = BatchEngine(chosen, setting)
+    in_file_order = mode == "all" and max_answers is None
+    shown = rows if in_file_order else within(shuffled(rows, seed), most, known)
+    used = replay(engine, shown, known, dynamic=setting.dynamic)
     answers = engine.finish()
     seconds = perf_counter() - begun
     truth = {task: label for task, label in read_gold(gold).items() if task not in known and task in by_task}
@@ -171,6 +212,15 @@ def shuffled(rows: Sequence[Label], seed: int) -> list[Label]:
     order = sorted(rows, key=lambda row: (row.task, row.worker))
     random.Random(seed).shuffle(order)  # noqa: S311 (a repeatable order, not a secret)
     return order
+
+
+def within(rows: Iterable[Label], most: int, controls: Mapping[str, str]) -> Iterator[Label]:
+    """The first `most` labels of each task, and all of control tasks."""
+    seen: Counter[str] = Counter()
+    for row in rows:
+        seen[row.task] += 1
+        if seen[row.task] <= most or row.task in controls:
+            yield row
 
 
 def draw_controls(gold: Path, tasks: Mapping[str, object], share: float, seed: int) -> dict[str, str]:

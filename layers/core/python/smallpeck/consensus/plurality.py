@@ -3,23 +3,46 @@
 import hashlib
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
 
-PPM = 1_000_000
+from smallpeck.consensus.method import PPM, Budget, Decision, SkillCounts, Vote, Votes
 
 
-@dataclass(frozen=True)
-class Decision:
-    """What a task's answers amount to so far.
+class Plurality:
+    """The method that trusts everybody alike; `confidence_ppm` is the share of answers that agree."""
 
-    `confidence_ppm` is the share of answers that agree with `answer`, in millionths. `tied` says that another answer
-    was given as often. `final` says that no more answers are needed.
-    """
+    def accuracy_ppm(self, *, worker: SkillCounts, population: SkillCounts) -> int:
+        """See `Method`: everybody's the same, and not used."""
+        del worker, population
+        return PPM
 
-    answer: str | None
-    confidence_ppm: int
-    tied: bool
-    final: bool
+    def cast(self, *, votes: Votes, answer: str, accuracy_ppm: int) -> Vote:
+        """See `Method`: nothing is learnt of a worker."""
+        del votes
+        return Vote(answer, accuracy_ppm)
+
+    def decide(self, *, task_id: str, votes: Votes, budget: Budget) -> Decision:
+        """See `Method`."""
+        answers = [vote.answer for vote in votes.values()]
+        return decide(
+            task_id=task_id, answers=answers, min_answers=budget.min_answers, max_answers=budget.max_answers
+        )
+
+    def closing_credits(self, *, votes: Votes) -> dict[str, SkillCounts]:
+        """See `Method`: none."""
+        del votes
+        return {}
+
+    def control_credit(self, *, answer: str, gold: str) -> SkillCounts:
+        """See `Method`."""
+        return SkillCounts(PPM if answer == gold else 0, PPM)
+
+    def expected_change(self, *, votes: Votes, accuracy_ppm: int) -> float:
+        """See `Method`: whether one more vote can draw level with the leader."""
+        del accuracy_ppm
+        if not votes:
+            return 1.0
+        counts = sorted(Counter(vote.answer for vote in votes.values()).values(), reverse=True)
+        return 1.0 if counts[0] - (counts[1] if len(counts) > 1 else 0) <= 1 else 0.0
 
 
 def decide(*, task_id: str, answers: Collection[str], min_answers: int, max_answers: int) -> Decision:
