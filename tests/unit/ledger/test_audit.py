@@ -18,14 +18,12 @@ from smallpeck.ledger.accounts import (
 )
 from smallpeck.ledger.audit import StoredRow
 from smallpeck.ledger.audit_service import (
-    Audit,
     AuditNotFound,
     AuditReport,
     AuditState,
-    audit_books,
     fail_audit,
     get_audit,
-    run_audit,
+    schedule_audit,
     start_audit,
 )
 from smallpeck.ledger.audit_store import AuditStore
@@ -38,22 +36,7 @@ from smallpeck.table.marshal import from_item, to_item
 from smallpeck.tasks.model import BatchState, batch_ref
 from tests.aws import Fault, Plan
 from tests.support import World
-
-
-class WorldClock:
-    def __init__(self, world: World) -> None:
-        self.world = world
-
-    def now_ms(self) -> int:
-        return self.world.now_ms
-
-
-def store_of(world: World) -> AuditStore:
-    return AuditStore(world.table, claimants)
-
-
-def audited(world: World) -> AuditReport:
-    return audit_books(reader=store_of(world), clock=WorldClock(world))
+from tests.unit.ledger.auditing import asked, audited, carried_out, ports_of, store_of
 
 
 def move(world: World, entry_id: str, *postings: Posting, currency: str = "USD") -> None:
@@ -321,7 +304,10 @@ def test_two_rows_that_swapped_their_entries_are_found() -> None:
     first, second = items(world, "ledger", "STATEMENT#")
     rewrite(world, "ledger", first | {"entry_id": second["entry_id"]})
 
-    assert [one.what for one in audited(world).differences] == ["the statement does not tell its entries"]
+    assert [one.what for one in audited(world).differences] == [
+        "the row is not what was recorded",
+        "the statement does not tell its entries",
+    ]
 
 
 def test_an_entry_of_nothing_is_found() -> None:
@@ -390,7 +376,7 @@ class Meddler(AuditStore):
 def meddled(world: World, happens: list[Callable[[], None]]) -> AuditReport:
     store = Meddler(world.table, claimants)
     object.__setattr__(store, "happens", happens)
-    return audit_books(reader=store, clock=WorldClock(world))
+    return audited(world, store)
 
 
 def test_money_that_moves_during_the_audit_is_no_difference() -> None:
@@ -455,7 +441,7 @@ def test_a_payout_that_came_and_went_during_the_audit_is_no_difference() -> None
     }.items():
         object.__setattr__(store, name, value)
 
-    report = audit_books(reader=store, clock=WorldClock(world))
+    report = audited(world, store)
 
     assert report.differences == ()
     assert len(store.passes) > 1
@@ -641,20 +627,22 @@ def test_an_audit_without_a_report_has_failed_and_may_run_again() -> None:
     assert get_audit(audit_id=audit_id, audits=store).state is AuditState.FINISHED
 
 
-def asked(world: World) -> Audit:
-    return start_audit(
-        operator_id="op",
-        idempotency_key="k",
-        now_ms=world.now_ms,
-        audits=store_of(world),
-        unit=world.table,
-        start=lambda _: None,
+def run(world: World, audit_id: str) -> AuditReport:
+    return carried_out(audit_id, ports_of(world))
+
+
+def test_a_day_has_one_scheduled_audit() -> None:
+    world = World()
+
+    first, again, other = (
+        schedule_audit(scheduled_at=moment, now_ms=world.now_ms, unit=world.table)
+        for moment in ("2026-11-22T03:30:00Z", "2026-11-22T04:00:00Z", "2026-11-23T03:30:00Z")
     )
 
-
-def run(world: World, audit_id: str) -> AuditReport:
-    store = store_of(world)
-    return run_audit(audit_id=audit_id, reader=store, audits=store, unit=world.table, clock=WorldClock(world))
+    assert first == again != other
+    audit = get_audit(audit_id=first, audits=store_of(world))
+    assert (audit.state, audit.requested_by) == (AuditState.RUNNING, "schedule")
+    assert run(world, first).books_balanced
 
 
 def test_there_is_no_audit_that_nobody_asked_for() -> None:
@@ -662,11 +650,15 @@ def test_there_is_no_audit_that_nobody_asked_for() -> None:
         get_audit(audit_id="au_x", audits=store_of(World()))
 
 
-def test_the_audit_writes_nothing() -> None:
+def test_the_audit_writes_nothing_but_its_report() -> None:
     world = busy_books()
-    before = len(world.aws.faults.trace)
+    ports, audit_id = ports_of(world), asked(world).audit_id
+    before, stored = len(world.aws.faults.trace), world.aws.dynamodb.dump("ledger")
 
-    audited(world)
+    carried_out(audit_id, ports)
 
     operations = {line.split()[-2].split(":")[0] for line in list(world.aws.faults.trace)[before:]}
-    assert operations <= {"dynamodb.Scan", "dynamodb.BatchGetItem", "dynamodb.GetItem", "dynamodb.Query"}
+    assert operations <= {f"dynamodb.{one}" for one in ("Scan", "BatchGetItem", "GetItem", "Query", "UpdateItem")}
+    changed = [line for line in list(world.aws.faults.trace)[before:] if "UpdateItem" in line]
+    assert len(changed) == 1
+    assert world.aws.dynamodb.dump("ledger") == stored
