@@ -1,12 +1,10 @@
 """A small world for tests: the platform's tables on the in-memory AWS, and use cases in a line each."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from smallpeck.consensus.plurality import decide
-from smallpeck.kernel.ids import task_id
 from smallpeck.kernel.writes import Change, Equals, ref
 from smallpeck.ledger.accounts import funding, requester_available, worker_available
 from smallpeck.ledger.posting import Balance, Entry, EntryKind, Posting
@@ -21,10 +19,12 @@ from smallpeck.tasks.model import (
     BatchState,
     WorkerFacts,
     batch_ref,
+    control_key,
     new_task_fields,
     shards_for,
 )
 from smallpeck.tasks.pages import Page
+from smallpeck.tasks.shuffling import id_of_task
 from smallpeck.tasks.store import TaskStore
 from tests.aws import Aws
 
@@ -123,8 +123,8 @@ class World:
         }
         return batches.create_batch(batch=Batch(**(defaults | facts)), reads=self.tasks, unit=self.table)
 
-    def ready(self, task_count: int, **facts: Any) -> Batch:
-        """A batch whose tasks stand, as an import leaves it."""
+    def ready(self, task_count: int, *, controls: Mapping[int, str] | None = None, **facts: Any) -> Batch:
+        """A batch whose tasks stand, as an import leaves it; `controls` are known answers by ordinal, as JSON text."""
         batch = self.draft(**facts)
         shards = facts.get("shards", shards_for(task_count))
         self.table.commit(
@@ -136,18 +136,21 @@ class World:
                         "task_count": task_count,
                         "shards": shards,
                         "largest_input_bytes": 20,
+                        "control_count": len(controls or {}),
                     },
                     when=(Equals("state", BatchState.DRAFT),),
                 )
             ]
         )
         batch = self.batch(batch.batch_id)
-        self.aws.dynamodb.seed("platform", self._task_items(batch))
+        self.aws.dynamodb.seed("platform", self._task_items(batch, controls or {}))
         return batch
 
-    def _task_items(self, batch: Batch) -> Iterator[dict[str, Any]]:
+    def _task_items(self, batch: Batch, controls: Mapping[int, str]) -> Iterator[dict[str, Any]]:
         for ordinal in range(batch.task_count):
-            identifier = task_id(ordinal, str(ordinal).encode(), batch.batch_id)
+            identifier = id_of_task(ordinal, str(ordinal).encode(), batch.batch_id, batch.shuffle_key)
+            gold = controls.get(ordinal)
+            known = control_key(batch.batch_id, ordinal, batch.control_count)
             place = batch.place(ordinal)
             yield to_item(
                 {
@@ -161,13 +164,14 @@ class World:
             yield to_item(
                 {
                     **keys.key_of(ref("task", batch.batch_id, *place))[1],
-                    **new_task_fields(identifier, ordinal),
+                    **new_task_fields(identifier, ordinal, gold),
+                    **(keys.index_key("control", known) if gold is not None else {}),
                 }
             )
 
-    def active(self, task_count: int, **facts: Any) -> Batch:
+    def active(self, task_count: int, *, controls: Mapping[int, str] | None = None, **facts: Any) -> Batch:
         """A published batch, paid for to the micro."""
-        batch = self.ready(task_count, **facts)
+        batch = self.ready(task_count, controls=controls, **facts)
         self.deposit(batch.cost_micros, key=batch.batch_id)
         return self.publish(batch)
 
@@ -230,7 +234,6 @@ class World:
             reads=self.tasks,
             books=self.books,
             unit=self.table,
-            consensus=decide,
         )
 
     def answer(self, worker: str, answer: object = "cat", **facts: Any) -> Page:
@@ -249,9 +252,7 @@ class World:
         return finishing.end(batch_id=batch_id, now_ms=self.now_ms, reads=self.tasks, unit=self.table)
 
     def recount(self, batch_id: str = "b1") -> finishing.Recount:
-        return finishing.recount(
-            batch_id=batch_id, now_ms=self.now_ms, reads=self.tasks, unit=self.table, consensus=decide
-        )
+        return finishing.recount(batch_id=batch_id, now_ms=self.now_ms, reads=self.tasks, unit=self.table)
 
     def sweep(self) -> None:
         sweeping.nudge_forgotten(now_ms=self.now_ms, reads=self.tasks, nudge=self.nudged.append)

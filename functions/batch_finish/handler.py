@@ -18,8 +18,7 @@ from functions.batch_finish.schemas import (
     Step,
     exported,
 )
-from smallpeck.consensus.plurality import decide
-from smallpeck.runtime import exports, wiring
+from smallpeck.runtime import exports, funding, wiring
 from smallpeck.runtime.steps import step
 from smallpeck.tasks import finishing
 from smallpeck.tasks.model import BatchState
@@ -35,12 +34,14 @@ def handler(asked: Step) -> BaseModel:
             final = BatchState(asked.final)
             return Begun(shards=finishing.begin(batch_id=asked.batch_id, final=final, reads=reads, unit=unit).shards)
         case RecountStep():
-            found = finishing.recount(batch_id=asked.batch_id, now_ms=now_ms, reads=reads, unit=unit, consensus=decide)
+            found = finishing.recount(batch_id=asked.batch_id, now_ms=now_ms, reads=reads, unit=unit)
             return Recounted(ready=found.ready, **found.__dict__)
         case RefundStep():
             refunded = finishing.refund(
                 batch_id=asked.batch_id, now_ms=now_ms, reads=reads, books=here.ledger, unit=unit
             )
+            # Also where the refund was made before: a function may have died between the two.
+            funding.recover_debt(here, asked.batch_id)
             return Refunded(refunded_micros=refunded)
         case PublishStep():
             return Published(tasks=wiring.publish_results(here, asked.batch_id))

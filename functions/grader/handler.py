@@ -6,7 +6,6 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from functions.grader.schemas import read_message
-from smallpeck.consensus.plurality import decide
 from smallpeck.runtime import wiring
 from smallpeck.runtime.observability import count, logger, observed
 from smallpeck.tasks import finishing, grading
@@ -38,7 +37,6 @@ def _grade_page(page_id: str) -> None:
         reads=reads,
         books=here.ledger,
         unit=here.table,
-        consensus=decide,
     )
     if graded is None or not graded.may_end_batch:
         return

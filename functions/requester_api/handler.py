@@ -1,6 +1,6 @@
 """The API of requesters. Its routes stand by use case: here the life of a batch, beside it what makes that easier."""
 
-from functions.requester_api import exports, inbox, quotes, reviews, steering, views, watching
+from functions.requester_api import exports, funds, inbox, quality, quotes, reviews, steering, views, watching
 from functions.requester_api.api import api
 from functions.requester_api.schemas import (
     AccountView,
@@ -22,6 +22,7 @@ from smallpeck.kernel.errors import IdempotencyMismatch
 from smallpeck.kernel.money import BadAmount, format_amount
 from smallpeck.ledger import funding
 from smallpeck.ledger.accounts import requester_available
+from smallpeck.ledger.freezing import FundsFrozen
 from smallpeck.ledger.service import InsufficientFunds
 from smallpeck.runtime import wiring
 from smallpeck.runtime.describing import described
@@ -30,9 +31,10 @@ from smallpeck.runtime.schemas import BadMoment, ListQuery, NoBody, amount_micro
 from smallpeck.runtime.statements import CurrencyQuery, StatementQuery, StatementView, statement
 from smallpeck.tasks import batches
 from smallpeck.tasks.model import BatchNotFound, BatchState, TaskNotFound, WrongBatchState
+from smallpeck.tasks.result_forms import FormUnfit
 from smallpeck.tasks.schema import BadSchema
 
-__all__ = ["api", "exports", "handler", "inbox", "quotes", "reviews", "steering", "watching"]
+__all__ = ["api", "exports", "funds", "handler", "inbox", "quality", "quotes", "reviews", "steering", "watching"]
 
 handler = api.handler
 
@@ -153,7 +155,7 @@ def get_import(call: Call) -> ImportView:
     body=NoBody,
     reply=BatchView,
     idempotency="required",
-    errors=(BatchNotFound, WrongBatchState, InsufficientFunds),
+    errors=(BatchNotFound, WrongBatchState, InsufficientFunds, FundsFrozen),
     summary="Pay for all answers and offer the batch to workers",
 )
 def publish_batch(call: Call[NoBody]) -> BatchView:
@@ -233,7 +235,7 @@ def get_task(call: Call) -> TaskView:
     "/batches/{batch_id}/results",
     query=ResultsQuery,
     reply=ResultsView,
-    errors=(BatchNotFound, batches.NoResults),
+    errors=(BatchNotFound, batches.NoResults, FormUnfit),
     summary="Where to fetch the results",
 )
 def get_results(call: Call[None, ResultsQuery]) -> ResultsView:

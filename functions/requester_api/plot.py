@@ -1,17 +1,15 @@
 """The progress of a batch as a plot: an SVG of its own, readable aloud, that fetches nothing."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from functions.requester_api.schemas import ProgressView
+from smallpeck.tasks.charts import Named, framed, safe_text
 
 _WIDTH = 640
 _LEFT, _BAR, _BAR_HEIGHT = 20, 600, 28
 _ROW, _TOP, _LEGEND_COLUMN, _LEGEND_LINE = 110, 34, 200, 20
 _COLUMNS = 3
-_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -21,11 +19,6 @@ class _Part:
     name: str
     count: int
     colour: str
-
-
-def safe_text(text: str) -> str:
-    """Text as it may stand in XML and HTML, whatever it holds."""
-    return escape(_NOT_XML.sub("\ufffd", text), quote=True)
 
 
 def progress_svg(title: str, seen: ProgressView) -> str:
@@ -51,20 +44,9 @@ def progress_svg(title: str, seen: ProgressView) -> str:
     )
     rows = [_row(0, "Answers", answers), _row(1, "Tasks", tasks)]
     height = _TOP + len(rows) * _ROW
-    opening = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="progress-title progress-desc" '
-        f'viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" font-family="sans-serif" font-size="13">'
-    )
-    return "\n".join(
-        (
-            opening,
-            f'<title id="progress-title">Progress of {safe_text(title)}</title>',
-            f'<desc id="progress-desc">{safe_text(told)}</desc>',
-            *rows,
-            "</svg>",
-            "",
-        )
-    )
+    attributes = {"width": str(_WIDTH), "height": str(height), "font-family": "sans-serif", "font-size": "13"}
+    named = Named("progress", f"Progress of {title}", told)
+    return framed(named, rows, width=_WIDTH, height=height, attributes=attributes)
 
 
 def _row(number: int, name: str, parts: Sequence[_Part]) -> str:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from functions.requester_api.plot import progress_svg, safe_text
+from functions.requester_api.plot import progress_svg
 from functions.requester_api.schemas import BatchView, ProgressView
 from smallpeck.kernel.clock import to_rfc3339
+from smallpeck.tasks.charts import safe_text
 from smallpeck.tasks.import_store import ImportReport
 
 _STYLE = (

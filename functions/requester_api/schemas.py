@@ -18,6 +18,7 @@ from smallpeck.runtime.schemas import (
 )
 from smallpeck.runtime.worksheet import OfferView, PageView
 from smallpeck.tasks.model import MAX_ANSWERS_PER_TASK
+from smallpeck.tasks.result_forms import ResultForm
 
 JsonValue = Any
 
@@ -73,6 +74,14 @@ class ReviewView(View):
     seconds: int
 
 
+class ConsensusView(View):
+    """How answers become a result."""
+
+    method: str
+    target_confidence: float | None
+    settings: JsonValue
+
+
 class BatchView(View):
     """A batch as its requester sees it."""
 
@@ -102,6 +111,10 @@ class BatchView(View):
     review: ReviewView
     rubric: list[str]
     expected_seconds: int | None
+    consensus: ConsensusView
+    control_column: str | None = Field(description="Where in the file known answers stand.")
+    control_count: int = Field(description="How many of the tasks are control tasks.")
+    paused_for: str | None = Field(description="Why the platform has paused it; null where you have.")
 
 
 class DraftView(View):
@@ -169,6 +182,7 @@ class TaskView(View):
     task_id: str
     row_id: str
     status: str
+    control: bool = Field(description="Whether its answer was known, which workers are not told.")
     input: JsonValue
     answer: JsonValue | None
     confidence: float | None = Field(description="The share of answers that agree with the result.")
@@ -183,10 +197,17 @@ class TaskList(View):
     next_cursor: str | None
 
 
+FORMAT_DESCRIPTION = (
+    "csv and jsonl hold every batch; coco holds boxes, polygons and points, labelstudio everything but rankings, "
+    "groundtruth (an augmented manifest of SageMaker Ground Truth) everything."
+)
+LABEL_CONFIG_DESCRIPTION = "For labelstudio: the labelling configuration (XML) of a project that the file fits."
+
+
 class ResultsQuery(Query):
     """In which format."""
 
-    format: Literal["csv", "jsonl"] = "csv"
+    format: ResultForm = Field(default="csv", description=FORMAT_DESCRIPTION)
 
 
 class ResultsView(View):
@@ -195,6 +216,7 @@ class ResultsView(View):
     format: str
     url: str
     expires_at: str
+    label_config: str | None = Field(description=LABEL_CONFIG_DESCRIPTION)
 
 
 class ExtendBody(Body):
@@ -340,7 +362,7 @@ class PreviewView(View):
 class ExportBody(Body):
     """In which format."""
 
-    format: Literal["csv", "jsonl"] = "csv"
+    format: ResultForm = Field(default="csv", description=FORMAT_DESCRIPTION)
 
 
 class ExportView(View):
@@ -354,8 +376,10 @@ class ExportView(View):
     finished_at: str | None
     tasks: int
     closed_tasks: int
+    left_out: int = Field(description="Of the tasks: those without their answer, which the format cannot hold.")
     url: str | None
     expires_at: str | None
+    label_config: str | None = Field(description=LABEL_CONFIG_DESCRIPTION)
 
 
 class InboxCredentialsView(View):

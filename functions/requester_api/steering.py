@@ -5,6 +5,7 @@ from functions.requester_api.api import api
 from functions.requester_api.schemas import BatchView, ExtendBody
 from smallpeck.kernel.errors import IdempotencyMismatch
 from smallpeck.kernel.writes import WriteConflict
+from smallpeck.ledger.freezing import FundsFrozen
 from smallpeck.ledger.service import InsufficientFunds
 from smallpeck.runtime import wiring
 from smallpeck.runtime.http import Call
@@ -34,7 +35,7 @@ def pause_batch(call: Call[NoBody]) -> BatchView:
     body=NoBody,
     reply=BatchView,
     idempotency="required",
-    errors=(BatchNotFound, WrongBatchState),
+    errors=(BatchNotFound, WrongBatchState, FundsFrozen),
     summary="Offer a paused batch again",
 )
 def resume_batch(call: Call[NoBody]) -> BatchView:
@@ -49,7 +50,15 @@ def resume_batch(call: Call[NoBody]) -> BatchView:
     body=ExtendBody,
     reply=BatchView,
     idempotency="required",
-    errors=(BatchNotFound, WrongBatchState, WriteConflict, BadMoment, InsufficientFunds, IdempotencyMismatch),
+    errors=(
+        BatchNotFound,
+        WrongBatchState,
+        WriteConflict,
+        BadMoment,
+        InsufficientFunds,
+        FundsFrozen,
+        IdempotencyMismatch,
+    ),
     summary="Ask for more answers, which are paid for now, or give a batch more time",
 )
 def extend_batch(call: Call[ExtendBody]) -> BatchView:

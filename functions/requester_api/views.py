@@ -6,6 +6,7 @@ from typing import Any
 
 from functions.requester_api.schemas import (
     BatchView,
+    ConsensusView,
     ImportView,
     PriceView,
     ProblemView,
@@ -18,15 +19,16 @@ from functions.requester_api.schemas import (
     ValidationView,
     VoteView,
 )
-from smallpeck.consensus.plurality import PPM
+from smallpeck.consensus.method import PPM
 from smallpeck.kernel.clock import to_rfc3339
 from smallpeck.kernel.money import format_amount
+from smallpeck.runtime import exports
 from smallpeck.runtime.wiring import LINK_SECONDS, UPLOAD_MAX_BYTES, Wiring, signed_link
 from smallpeck.tasks.batches import InWork, Progress
 from smallpeck.tasks.import_store import ImportReport
 from smallpeck.tasks.model import MAX_PAGE_BYTES, Batch, Task
 from smallpeck.tasks.quoting import Forecast, Quote, Verdict
-from smallpeck.tasks.results import results_key
+from smallpeck.tasks.result_forms import ResultForm, results_key
 from smallpeck.tasks.rows import BadRow
 
 
@@ -58,6 +60,19 @@ def batch(found: Batch) -> BatchView:
         review=ReviewView(mode=found.review, seconds=found.review_seconds),
         rubric=list(found.rubric),
         expected_seconds=found.expected_seconds,
+        consensus=consensus(found),
+        control_column=found.control_column,
+        control_count=found.control_count,
+        paused_for=found.paused_for,
+    )
+
+
+def consensus(found: Batch) -> ConsensusView:
+    settings = json.loads(found.consensus)
+    return ConsensusView(
+        method=settings.pop("method"),
+        target_confidence=None if found.target_ppm is None else found.target_ppm / PPM,
+        settings=settings,
     )
 
 
@@ -166,6 +181,7 @@ def task(found: Task, given: Mapping[str, Any]) -> TaskView:
         task_id=found.task_id,
         row_id=given["row_id"],
         status=found.status,
+        control=found.is_control,
         input=json.loads(given["input"]),
         answer=json.loads(result.answer) if result is not None and result.answer is not None else None,
         confidence=result.confidence_ppm / PPM if result is not None else None,
@@ -176,9 +192,11 @@ def task(found: Task, given: Mapping[str, Any]) -> TaskView:
     )
 
 
-def results(found: Batch, form: str, now_ms: int, here: Wiring) -> ResultsView:
+def results(found: Batch, form: ResultForm, now_ms: int, here: Wiring) -> ResultsView:
+    exports.check_form(here, found, form)
     return ResultsView(
         format=form,
         url=signed_link(here, results_key(found.batch_id, form)),
         expires_at=to_rfc3339(now_ms + LINK_SECONDS * 1000),
+        label_config=exports.label_config(here, found, form),
     )

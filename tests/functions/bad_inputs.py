@@ -58,10 +58,13 @@ def stage(platform: Platform) -> dict[str, str]:
         "audit_id": op.post("/audits", key="a1").json["audit_id"],
         "export_id": platform.requester().post("/batches/b1/exports", {}, key="e1").json["export_id"],
         "run_id": op.post("/payout-runs", {}, key="r1").json["run_id"],
+        "deposit_id": "dNOTOPENED",
+        "suspense_id": op.post("/bank-credits", UNKNOWN_CREDIT, key="c1").json["suspense_id"],
     }
     return platform.ids
 
 
+UNKNOWN_CREDIT = {"bank_entry_id": "b-0", "reference": "who knows", "amount": "1.00"}
 BODIES: dict[str, Any] = {
     "POST /v1/worker/pages": {"batch_id": "b1"},
     "PUT /v1/worker/profile": {},
@@ -74,7 +77,11 @@ BODIES: dict[str, Any] = {
     "POST /v1/requester/batches/{batch_id}/extend": {"more_answers": 1},
     "POST /v1/requester/batches/{batch_id}/exports": {},
     "POST /v1/requester/batches/{batch_id}/decisions": {"decisions": [{"page_id": "p1", "decision": "approve"}]},
+    "POST /v1/requester/checkouts": {"amount": "1.00"},
+    "POST /v1/requester/bank-transfers": {},
     "POST /v1/operator/payout-runs": {},
+    "POST /v1/operator/bank-credits": {"bank_entry_id": "b-1", "reference": "who knows", "amount": "1.00"},
+    "POST /v1/operator/suspense/{suspense_id}/resolution": {"requester_id": None},
 }
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smallpeck.runtime.wiring import wired
+from tests.functions.paying import Paying
 from tests.functions.world import Client, Platform
 
 RUBRIC = ["One animal per picture.", "No drawings."]
@@ -91,7 +92,8 @@ def approve(page: dict[str, Any]) -> dict[str, Any]:
 
 def use_what_makes_it_easier() -> set[tuple[str, str]]:
     """Uses every route beside the life of a batch; returns the routes that answered."""
-    platform = Platform()
+    paying = Paying()
+    platform = paying.platform
     with wired(platform.wiring):
         tour = ready(platform, **REVIEWED)
         assert tour.get("preview")["page"]["assignments"]
@@ -109,6 +111,13 @@ def use_what_makes_it_easier() -> set[tuple[str, str]]:
         assert tour.post("resume")["state"] == "active"
         assert tour.post("extend", {"more_answers": 1})["max_answers"] == 2
         assert tour.me.post("/inbox-credentials", {}, key="k").status == 201
+        opened = tour.me.post("/checkouts", {"amount": "5.00"}, key="k").json
+        paying.pay(opened)
+        assert paying.deliver() == ["applied"]
+        assert tour.me.get(f"/checkouts/{opened['deposit_id']}").json["state"] == "credited"
+        assert len(tour.me.get("/checkouts").json["checkouts"]) == 1
+        assert tour.me.post("/bank-transfers", {}, key="k").status == 201
+        assert not tour.me.get("/funds").json["frozen"]
         export = tour.post("exports", {"format": "csv"})
         assert tour.get(f"exports/{export['export_id']}")["state"] == "running"
     return platform.answered

@@ -12,7 +12,7 @@ from smallpeck.runtime import exports
 from smallpeck.runtime.wiring import wired
 from smallpeck.tasks.exporting import Export, ExportNotFound, ExportState
 from smallpeck.tasks.model import Batch, BatchState, Review, WrongBatchState
-from smallpeck.tasks.results import ResultForm
+from smallpeck.tasks.result_forms import ResultForm
 from smallpeck.tasks.reviewing import Decision, Rejection, decide
 from smallpeck.tasks.steering import pause
 from tests.aws import Crash, Fault, Plan

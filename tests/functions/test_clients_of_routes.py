@@ -15,6 +15,7 @@ from smallpeck.runtime.wiring import Wiring, wired
 from tests.aws import Aws
 from tests.gateway import NO_BODY, Answer, ask, claims, event
 from tests.support import TABLE_NAMES, create_tables
+from tests.unit.people.fake_kms import FakeKms
 
 AUDIENCES = ("worker", "requester", "operator")
 APIS: dict[str, Api] = {name: importlib.import_module(f"functions.{name}_api.handler").api for name in AUDIENCES}
@@ -26,6 +27,9 @@ SETTINGS: dict[str, Any] = {
     "stage": "local",
     "uploads_bucket": "uploads",
     "work_bucket": "work",
+    "seals_bucket": "seals",
+    "statement_key_arn": "arn:statements",
+    "root_key_arn": "arn:roots",
     "submissions_queue_url": "https://queue",
     "batch_finish_arn": "arn:batch-finish",
     "payout_run_arn": "arn:payout-run",
@@ -35,9 +39,12 @@ SETTINGS: dict[str, Any] = {
     **{f"{table}_table": name for table, name in TABLE_NAMES.items()},
 }
 
+# What signs, or shows the keys that do, asks KMS.
+SIGNING = {"GET /v1/worker/statement.json": ["dynamodb", "kms"], "GET /v1/keys": ["kms"]}
+
 
 class Recording(Clients):
-    """Makes the store's client only, and remembers what was made."""
+    """Makes the clients of the store and of keys, and remembers what was made."""
 
     def __init__(self) -> None:
         super().__init__({})
@@ -47,8 +54,8 @@ class Recording(Clients):
 
     def make(self, service: str) -> Any:
         self.made.append(service)
-        assert service == "dynamodb", f"a client of {service} was made"
-        return self.aws.dynamodb
+        assert service in ("dynamodb", "kms"), f"a client of {service} was made"
+        return self.aws.dynamodb if service == "dynamodb" else FakeKms()
 
 
 def asked(audience: str, route: Route, body: Any = NO_BODY, role: str = "") -> tuple[Answer, list[str]]:
@@ -73,7 +80,7 @@ def name_of(value: Any) -> str:
 def test_a_read_needs_the_store_alone(audience: str, route: Route) -> None:
     answer, made = asked(audience, route)
     assert answer.status in (200, 404, 422), answer.text
-    assert made in ([], ["dynamodb"])
+    assert made == SIGNING[route.name] if route.name in SIGNING else made in ([], ["dynamodb"])
 
 
 @pytest.mark.parametrize(("audience", "route"), WITH_BODY, ids=name_of)

@@ -36,6 +36,11 @@ def test_an_operator_uses_every_route(platform: Platform) -> None:
     assert started(platform, "payout_run") == [(run_id, {"run_id": run_id})]
     assert op.get(f"/payout-runs/{run_id}").json == run.json
 
+    booked = {"bank_entry_id": "e1", "reference": "", "amount": "5.00"}
+    held = op.post("/bank-credits", booked, key="b1").json["suspense_id"]
+    assert [one["suspense_id"] for one in op.get("/suspense").json["suspense"]] == [held]
+    assert op.post(f"/suspense/{held}/resolution", {"requester_id": "r1"}, key="s1").json["state"] == "assigned"
+
     assert platform.answered == routes_of("operator")
 
 

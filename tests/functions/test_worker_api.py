@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from smallpeck.kernel.clock import to_rfc3339
+from smallpeck.ledger.verifying import sealed_and_not, verify
 from smallpeck.tasks.model import BatchState
 from tests.functions.world import Client, Platform, answers_to, routes_of
 from tests.support import REQUESTER
@@ -76,7 +78,28 @@ def test_a_worker_uses_every_route(platform: Platform) -> None:
     assert ann.get("/payouts").json == {"payouts": [asked.json], "next_cursor": None}
     assert ann.get("/balance").json["available"] == "0.01"
 
+    proven(platform, ann)
     assert platform.answered == routes_of("worker")
+
+
+def proven(platform: Platform, client: Client) -> None:
+    """The statement of a worker, checked by what anybody may fetch."""
+    assert client.get("/v1/root", token={}).json["code"] == "root_not_found"
+    platform.aws.clock.advance(86_400)
+    sealed = platform.seal(to_rfc3339(platform.world.now_ms))
+    assert (sealed["unchanged"], sealed["differences"]) == (True, 0)
+    assert platform.seal(to_rfc3339(platform.world.now_ms))["sealed"]
+    document, root = client.get("/statement.json").json, client.get("/v1/root", token={}).json
+    keys = client.get("/v1/keys", token={}).json["keys"]
+    assert (sealed_and_not(document), verify(document, roots=[root], keys=keys)) == ((2, 0), [])
+    assert client.get("/v1/root", f"day={root['record']['day']}", token={}).json == root
+    assert client.get("/v1/root", "day=2001-01-01", token={}).status == 404
+    told = [(row["seq"], row["entry_id"]) for row in reversed(client.get("/statement").json["rows"])]
+    assert [(row["seq"], row["entry_id"]) for row in document["rows"]] == told
+    first = client.get("/statement.json", "limit=1").json
+    second = client.get("/statement.json", f"limit=1&after_seq={first['period']['last_seq']}").json
+    assert [*first["rows"], *second["rows"]] == document["rows"]
+    assert (first["period"]["more"], second["period"]["more"]) == (True, False)
 
 
 def test_a_request_that_is_sent_again_gives_the_same_answer_and_changes_nothing(platform: Platform) -> None:
@@ -271,7 +294,7 @@ def test_a_worker_never_sees_another_worker_or_what_the_requester_pays(platform:
     asked = bob.post("/payouts", {}, key="p1")
     paths = (
         "/profile", "/batches", "/batches/b1", "/pages", f"/pages/{page['page_id']}", "/balance", "/statement",
-        f"/pages/{page['page_id']}/submission", "/payout-destination", "/payouts",
+        "/statement.json", f"/pages/{page['page_id']}/submission", "/payout-destination", "/payouts",
         f"/payouts/{asked.json['payout_id']}",
     )  # fmt: skip
     texts += [asked.text, *(bob.get(path).text for path in paths)]

@@ -7,7 +7,8 @@ import pytest
 
 from smallpeck.kernel.clock import to_rfc3339
 from smallpeck.kernel.money import parse_amount
-from smallpeck.payouts.service import PayoutRules, RailTerms
+from smallpeck.payouts.rails.port import RailTerms
+from smallpeck.payouts.service import PayoutRules
 from smallpeck.runtime import wiring
 from smallpeck.runtime.wiring import wired
 from smallpeck.tasks import browsing, dispatch, seats
@@ -44,7 +45,7 @@ def market(platform: Platform) -> Client:
             ("new", 300_000, "choice", "USD"),
         )
     ):
-        price = {"price_micros": reward + 100_000, "reward_micros": reward, "fee_micros": 100_000}
+        price: dict[str, Any] = {"price_micros": reward + 100_000, "reward_micros": reward, "fee_micros": 100_000}
         deadline_ms = world.now_ms + (9 - number) * 10**9
         batch = world.ready(20, batch_id=batch_id, kind=kind, currency=currency, deadline_ms=deadline_ms, **price)
         world.deposit(batch.cost_micros, key=batch_id, currency=currency)
@@ -315,7 +316,7 @@ def test_a_skipped_task_is_returned_and_its_reason_counted_once(platform: Platfo
     # Others get them, ann never again.
     assert ann.post("/pages", {"batch_id": "b1"}, key="k2").json["page"] is None
     other = platform.worker("bob").leased()
-    assert [one["task_id"] for one in other["assignments"]] == [one["task_id"] for one in page["assignments"][:3]]
+    assert {one["task_id"] for one in other["assignments"]} == {one["task_id"] for one in page["assignments"][:3]}
     ann.refused(
         "POST", f"/pages/{page['page_id']}/submission", 409, "already_submitted",
         body=with_skips(page, "broken_media", "broken_media", "offensive"),
@@ -453,7 +454,7 @@ def day(platform: Platform) -> str:
 def test_earnings_by_day_add_up_to_the_statement_to_the_micro(platform: Platform) -> None:
     ann = platform.worker("ann")
     ann.put("/payout-destination", DESTINATION)
-    odd = {"price_micros": 1_111_111, "reward_micros": 911_111, "fee_micros": 200_000}
+    odd: dict[str, Any] = {"price_micros": 1_111_111, "reward_micros": 911_111, "fee_micros": 200_000}
     days = [day(platform)]
     for number in range(7):
         platform.world.active(30, batch_id=f"b{number}", **odd)

@@ -10,10 +10,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from functions.batch_finish.handler import handler as batch_finish
+from functions.books_seal.handler import handler as books_seal
 from functions.grader.handler import handler as grader
 from functions.import_part.handler import handler as import_part
 from functions.import_report.handler import handler as import_report
 from functions.import_split.handler import handler as import_split
+from functions.reestimate.handler import handler as reestimate
 from functions.sweeper.handler import handler as sweeper
 from smallpeck.kernel.errors import SmallPeckError
 from smallpeck.runtime.http import Api
@@ -31,7 +33,8 @@ AUDIENCES = ("worker", "requester", "operator")
 APIS: dict[str, Api] = {name: importlib.import_module(f"functions.{name}_api.handler").api for name in AUDIENCES}
 ROUTES: list[tuple[str, Route]] = [(name, route) for name, api in APIS.items() for route in api.table.routes]
 
-UPLOADS, WORK = "uploads-bucket", "work-bucket"
+UPLOADS, WORK, SEALS = "uploads-bucket", "work-bucket", "seals-bucket"
+PUBLIC = {route.path for _, route in ROUTES if route.public}
 MACHINES = {
     name: f"arn:aws:states:eu-central-1:000000000000:stateMachine:{name}"
     for name in ("batch_finish", "batch_export", "payout_run", "books_audit")
@@ -86,13 +89,17 @@ class Platform:
         dead_arn = self.aws.sqs.queue(self.dead_url).arn
         policy = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": MAX_RECEIVES})
         self.queue_url = self._queue("submissions", VisibilityTimeout=str(VISIBILITY_SECONDS), RedrivePolicy=policy)
-        for bucket in (UPLOADS, WORK):
+        for bucket in (UPLOADS, WORK, SEALS):
             self.aws.s3.create_bucket(Bucket=bucket)
-        self.aws.s3.put_bucket_versioning(Bucket=UPLOADS, VersioningConfiguration={"Status": "Enabled"})
+        for bucket in (UPLOADS, SEALS):
+            self.aws.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         given: dict[str, Any] = {
             "stage": stage,
             "uploads_bucket": UPLOADS,
             "work_bucket": WORK,
+            "seals_bucket": SEALS,
+            "statement_key_arn": "arn:statements",
+            "root_key_arn": "arn:roots",
             "submissions_queue_url": self.queue_url,
             "data_key_arn": "arn:key",
             "cursor_secret_arn": "arn:cursors",
@@ -142,7 +149,8 @@ class Platform:
             for name in TABLE_NAMES.values()
         }
         buckets = {
-            name: {key: len(v) for key, v in self.aws.s3.bucket(name).versions.items()} for name in (UPLOADS, WORK)
+            name: {key: len(v) for key, v in self.aws.s3.bucket(name).versions.items()}
+            for name in (UPLOADS, WORK, SEALS)
         }
         queues = {url: self.aws.sqs.peek(url) for url in (self.queue_url, self.dead_url)}
         started = [(one.state_machine, one.name, one.input) for one in self.aws.sfn.executions]
@@ -216,6 +224,17 @@ class Platform:
     def sweep(self) -> dict[str, int]:
         return sweeper({}, Context())
 
+    # Seals
+
+    def seal(self, scheduled_at: str) -> dict[str, Any]:
+        """The steps of the workflow that seals the day before a moment, as its file orders them."""
+        begun = stepped(books_seal, {"step": "begin", "scheduled_at": scheduled_at})
+        if begun["sealed"]:
+            return begun
+        runs = [stepped(books_seal, {"step": "scan", "segment": one})["runs"] for one in begun["segments"]]
+        asked = {name: begun[name] for name in ("day", "known")}
+        return stepped(books_seal, {"step": "seal", **asked, "runs": runs})
+
     # Finishing
 
     @property
@@ -237,8 +256,29 @@ class Platform:
             self.aws.clock.advance(found["wait_seconds"])
         else:
             raise AssertionError(f"{batch_id} is never ready: {found}")
-        for step in ("refund", "publish", "end"):
+        self.step("refund", batch_id)
+        self.estimate_again(batch_id)
+        for step in ("publish", "end"):
             self.step(step, batch_id)
+
+    def reestimate(self, step: str, batch_id: str = "b1", **more: int) -> dict[str, Any]:
+        """One step of its re-estimation."""
+        return stepped(reestimate, {"step": step, "batch_id": batch_id, **more})
+
+    def estimate_again(self, batch_id: str = "b1") -> None:
+        """The steps of the re-estimation, as the workflow's file orders them."""
+        planned, fitted = self.reestimate("plan", batch_id), {"round": 0, "done": False}
+        if planned["way"] != "none":
+            for chunk in planned["chunks"]:
+                self.reestimate("gather", batch_id, chunk=chunk)
+            fitted = self.reestimate("fit", batch_id, round=0)
+            while not fitted["done"]:
+                for chunk in planned["chunks"]:
+                    self.reestimate("tally", batch_id, chunk=chunk, round=fitted["round"])
+                fitted = self.reestimate("fit", batch_id, round=fitted["round"])
+        for chunk in planned["chunks"]:
+            self.reestimate("decide", batch_id, chunk=chunk, round=fitted["round"])
+        self.reestimate("conclude", batch_id, round=fitted["round"])
 
 
 @dataclass(frozen=True)
@@ -251,7 +291,7 @@ class Client:
 
     def ask(self, method: str, path: str, **asked: Any) -> Answer:
         """Sends a request; `path` is relative to the audience, but for public ones. See `tests.gateway.event`."""
-        whole = path if path == "/healthz" else f"/v1/{self.audience}{path}"
+        whole = path if path in PUBLIC else f"/v1/{self.audience}{path}"
         who = claims(self.user, f"[{self.audience}]")
         answer = ask(APIS[self.audience].handler, event(method, whole, **{"token": who, **asked}))
         if answer.status < 300:

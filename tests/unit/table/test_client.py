@@ -103,7 +103,7 @@ def test_an_index_is_listed_between_its_bounds() -> None:
     for moment in (5, 6, 7):
         table.commit([Create(ref("page", f"p{moment}"), {}, index={"submitted": (0, moment, "b1", 10, f"p{moment}")})])
     for rank in (1, 2, 3):
-        table.commit([Create(ref("task", "b1", 0, rank), {}, index={"want": ("b1", 0, rank)})])
+        table.commit([Create(ref("task", "b1", 0, rank), {}, index={"want": ("b1", 0, 0, rank)})])
 
     def pages(**bounds: Any) -> list[str]:
         return [item["pk"] for item in table.listed("submitted", 0, **bounds).items]
@@ -113,7 +113,7 @@ def test_an_index_is_listed_between_its_bounds() -> None:
     assert pages(first=keys.index_bound("submitted", 6)) == ["PAGE#p6", "PAGE#p7"]
     assert pages(newest_first=True, limit=2) == ["PAGE#p7", "PAGE#p6"]
     # A whole key as the end is excluded as well.
-    wanted = table.listed("want", "b1", 0, first=keys.index_bound("want", 1), before=keys.index_bound("want", 3))
+    wanted = table.listed("want", "b1", 0, first=keys.index_bound("want", 0, 1), before=keys.index_bound("want", 0, 3))
     assert [item["sk"] for item in wanted.items] == ["TASK#00000001", "TASK#00000002"]
 
 

@@ -106,5 +106,5 @@ def test_an_index_key_names_the_attributes_of_its_index() -> None:
 def test_a_bound_is_filled_as_far_as_its_parts_go() -> None:
     assert keys.index_bound("submitted", 17) == "000000000000017#"
     assert keys.index_bound("submitted", 17, "b1") == "000000000000017#b1#"
-    assert keys.index_bound("want", 17) == "00000017"
+    assert keys.index_bound("want", 3, 17) == "3#00000017"
     assert keys.index_bound("want") == ""

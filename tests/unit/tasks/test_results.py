@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from smallpeck.tasks.results import COLUMNS, TaskResult, csv_chunks, json_chunks, results_key
+from smallpeck.tasks.results import COLUMNS, CsvLines, TaskResult, chunks, csv_chunks, json_chunks
 
 
 def result(number: int = 1, **facts: Any) -> TaskResult:
@@ -65,8 +65,17 @@ def test_an_answer_is_one_cell(answer: object, cell: str) -> None:
 
 
 def test_json_lines_hold_every_field() -> None:
-    (line,) = b"".join(json_chunks([result()])).splitlines()
-    assert json.loads(line) == vars(result())
+    whole = result(parts=[0.5, 1.0], answered_at="2026-01-01T00:00:00.000Z")
+    (line,) = b"".join(json_chunks([whole])).splitlines()
+    assert json.loads(line) == vars(whole)
+
+
+def test_confidences_of_parts_are_the_last_column_where_answers_have_parts() -> None:
+    lines = CsvLines(["text"], with_parts=True)
+    text = b"".join(chunks(lines, [result(parts=[0.5, 1.0]), result(2)])).decode()
+    header, first, second = csv.reader(io.StringIO(text, newline=""), strict=True)
+    assert header == [*COLUMNS, "input.text", "parts"]
+    assert (first[-2:], second[-1]) == (["a cat", "[0.5,1.0]"], "[]")
 
 
 def test_without_results_csv_is_its_header_and_json_is_empty() -> None:
@@ -85,9 +94,5 @@ def test_memory_does_not_grow_with_the_results(write: Any) -> None:
         assert max(sizes) < 2 * 64 * 1024
         return most
 
-    peak(1_000)
-    assert peak(20_000) < 1.5 * peak(5_000)
-
-
-def test_the_key_names_batch_and_form() -> None:
-    assert results_key("b1", "csv") == "results/b1/results.csv"
+    peak(500)
+    assert peak(6_000) < 1.5 * peak(1_500)

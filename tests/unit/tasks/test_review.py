@@ -1,5 +1,7 @@
 """Requesters who decide: bulk decisions, rejections that never reach a result, and reviews that end by themselves."""
 
+from typing import Any
+
 import pytest
 
 from smallpeck.kernel.errors import Invalid
@@ -15,9 +17,9 @@ WHY = Rejection(0, "the picture shows two animals, not one")
 REWARD = 300_000
 
 
-def reviewed(tasks: int = 10, **facts: object) -> World:
+def reviewed(tasks: int = 10, **facts: Any) -> World:
     world = World()
-    defaults = {
+    defaults: dict[str, Any] = {
         "min_answers": 1,
         "max_answers": 1,
         "review": Review.DEADLINE,

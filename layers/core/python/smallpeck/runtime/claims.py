@@ -9,14 +9,11 @@ from typing import Any
 
 from smallpeck.kernel.ids import content_hash
 from smallpeck.ledger.audit import Claim
-from smallpeck.ledger.audit_service import Group
-from smallpeck.payouts.model import PayoutState
+from smallpeck.ledger.audit_look import Group
+from smallpeck.payouts.model import payout_from
 from smallpeck.table import keys
 from smallpeck.table.client import Table
 from smallpeck.tasks.model import BatchState, batch_ref
-
-# In these states a payout's amount has left the worker's balance and has not left, or come back from, the rail.
-UNSETTLED = frozenset(PayoutState) - {PayoutState.SETTLED, PayoutState.RELEASED}
 
 
 @dataclass
@@ -34,6 +31,17 @@ class EscrowClaims:
         elif _is(item, "progress"):
             batch_id = keys.parts_of_item("progress", item)[0]
             self.answers[batch_id] = self.answers.get(batch_id, 0) + item.get("answers", 0)
+
+    def seen(self) -> Any:
+        """The batches, and the answers approved of each."""
+        return [self.batches, self.answers]
+
+    def add(self, seen: Any) -> None:
+        """What was seen in another part of the table: a batch is in one, its counters are in many."""
+        batches, answers = seen
+        self.batches.update(batches)
+        for batch_id, count in answers.items():
+            self.answers[batch_id] = self.answers.get(batch_id, 0) + count
 
     def claims(self) -> Sequence[Claim]:
         """One claim for each batch."""
@@ -71,8 +79,19 @@ class PayoutClaims:
             return
         seen = self.groups.setdefault((f"rail:{item['rail']}:clearing", item["currency"]), _Payouts())
         seen.versions += int(content_hash([item["payout_id"], item["version"]]), 16)
-        if PayoutState(item["state"]) in UNSETTLED:
+        if payout_from(item).is_reserved:
             seen.open_micros += item["amount_micros"]
+
+    def seen(self) -> Any:
+        """[group, currency, micros on their way, versions] of each."""
+        return [[*group, seen.open_micros, seen.versions] for group, seen in self.groups.items()]
+
+    def add(self, seen: Any) -> None:
+        """Payouts in another part of the table."""
+        for group, currency, open_micros, versions in seen:
+            mine = self.groups.setdefault((group, currency), _Payouts())
+            mine.open_micros += open_micros
+            mine.versions += versions
 
     def claims(self) -> Sequence[Claim]:
         """One claim for each rail and currency."""

@@ -1,18 +1,23 @@
 """What a requester says of a batch, whichever way it comes: the body of a request, or a spec that was dropped."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from smallpeck.consensus.method import METHODS, PPM
+from smallpeck.kernel.entropy import random_bytes
 from smallpeck.kernel.errors import Invalid, Problem
 from smallpeck.kernel.ids import canonical_json
 from smallpeck.kernel.money import MICROS_DECIMALS, split_price
 from smallpeck.people.model import country_problems, language_problems
 from smallpeck.runtime.schemas import AmountText, Body, CurrencyText, MomentText, amount_micros, moment_ms
+from smallpeck.tasks.kinds import KINDS, answer_schema_of, consensus_of
 from smallpeck.tasks.model import MAX_ANSWERS_PER_TASK, MAX_PAGE_SIZE, Batch, Review
+from smallpeck.tasks.rows import ROW_ID
 from smallpeck.tasks.schema import BadSchema, check_schema
 
+SHUFFLE_KEY_BYTES: Final = 16
 DEFAULT_DEADLINE_MS: Final = 30 * 86_400_000
 REVIEW_SECONDS_MIN: Final = 3_600
 REVIEW_SECONDS_MAX: Final[Mapping[Review, int]] = {
@@ -27,6 +32,20 @@ REVIEW_SECONDS: Final[Mapping[Review, int]] = {
 }
 """How long a review takes where nothing else is said."""
 JsonObject = dict[str, Any]
+
+
+def _one_of(names: Collection[str]) -> Callable[[str], str]:
+    def known(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"one of {', '.join(sorted(names))}")
+        return name
+
+    return known
+
+
+KindName = Annotated[str, Field(json_schema_extra={"enum": sorted(KINDS)}), AfterValidator(_one_of(KINDS))]
+MethodName = Annotated[str, Field(json_schema_extra={"enum": sorted(METHODS)}), AfterValidator(_one_of(METHODS))]
+ColumnName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
 ClauseText = Annotated[str, Field(min_length=1, max_length=300)]
 
 
@@ -48,12 +67,25 @@ class ReviewBody(Body):
     )
 
 
+class ConsensusBody(Body):
+    """How answers become a result."""
+
+    method: MethodName | None = Field(default=None, description="None: the one of the batch's kind.")
+    target_confidence: float | None = Field(
+        default=None,
+        ge=0.5,
+        le=0.999,
+        description="From min_answers on, a task closes when its result is as likely right as this; methods have defaults.",
+    )
+    settings: JsonObject = Field(default={}, description="What the method wants to know beyond the answer schema.")
+
+
 class Description(Body):
     """What is asked, of whom, and for how much."""
 
     title: str = Field(min_length=1, max_length=200, examples=["Is this a cat?"])
     instructions: str = Field(min_length=1, max_length=20_000)
-    kind: Literal["choice"] = "choice"
+    kind: KindName = "choice"
     currency: CurrencyText = "USD"
     price: AmountText = Field(description="What you pay for each approved answer: the worker's reward and our fee.")
     min_answers: int = Field(
@@ -63,15 +95,26 @@ class Description(Body):
         default=3,
         ge=1,
         le=MAX_ANSWERS_PER_TASK,
-        description=("A task closes with so many answers, or from min_answers on as soon as its result cannot change."),
+        description="A task closes with so many answers, or from min_answers on as soon as its result is sure enough.",
     )
+    consensus: ConsensusBody = Field(default_factory=ConsensusBody)
     page_size: int = Field(default=10, ge=1, le=MAX_PAGE_SIZE)
     lease_seconds: int = Field(default=900, ge=60, le=86_400)
     task_schema: JsonObject = Field(
         default={"type": "object"}, description="JSON Schema 2020-12 that every row of the file must satisfy."
     )
-    answer_schema: JsonObject = Field(
-        description="JSON Schema 2020-12 that every answer must satisfy.", examples=[{"enum": ["cat", "dog"]}]
+    answer_schema: JsonObject | None = Field(
+        default=None,
+        description="JSON Schema 2020-12 that every answer must satisfy; None: what the kind has, if it has one.",
+        examples=[{"enum": ["cat", "dog"]}],
+    )
+    control_column: ColumnName | None = Field(
+        default=None,
+        description=(
+            "The column (CSV) or property (JSON Lines) of the file that holds known answers. A row with a value there "
+            "is a control task: workers see it as any other, without that value, and it says how often they are right."
+        ),
+        examples=["known_answer"],
     )
     named: bool = Field(default=False, description="Whether workers may lease tasks by name.")
     countries: list[str] = Field(default=[], max_length=250, description="Only workers of these; empty: all.")
@@ -95,8 +138,12 @@ def described(
     if body.min_answers > body.max_answers:
         detail = "not more than max_answers"
         raise Invalid(detail, problems=[Problem("/min_answers", detail)])
-    for name, schema in (("task_schema", body.task_schema), ("answer_schema", body.answer_schema)):
+    answer_schema = answer_schema_of(body.kind, body.answer_schema)
+    for name, schema in (("task_schema", body.task_schema), ("answer_schema", answer_schema)):
         _check_schema(schema, f"/{name}")
+    _check_control_column(body)
+    how = body.consensus
+    consensus = consensus_of(body.kind, answer_schema, method=how.method, settings=how.settings)
     unknown = [*country_problems(body.countries, "/countries"), *language_problems(body.languages, "/languages")]
     if unknown:
         raise Invalid("nobody could do this batch", problems=unknown)
@@ -117,7 +164,7 @@ def described(
         page_size=body.page_size,
         lease_seconds=body.lease_seconds,
         task_schema=canonical_json(body.task_schema),
-        answer_schema=canonical_json(body.answer_schema),
+        answer_schema=canonical_json(answer_schema),
         named=body.named,
         countries=frozenset(body.countries),
         languages=frozenset(body.languages),
@@ -130,7 +177,22 @@ def described(
         review_seconds=_review_seconds(review, body.review.seconds),
         rubric=tuple(body.rubric),
         expected_seconds=body.expected_seconds,
+        consensus=consensus,
+        control_column=body.control_column,
+        shuffle_key=None if body.control_column is None else random_bytes(SHUFFLE_KEY_BYTES).hex(),
+        target_ppm=None if how.target_confidence is None else round(how.target_confidence * PPM),
     )
+
+
+def _check_control_column(body: Description) -> None:
+    """Refuses a column that rows are told apart by, or that the task schema describes as something workers see."""
+    column, schema = body.control_column, body.task_schema
+    if column is None:
+        return
+    taken = column in (schema.get("properties") or {}) or column in (schema.get("required") or ())
+    if column == ROW_ID or taken:
+        detail = "workers see this property of the rows, so it cannot hold what they are not told"
+        raise Invalid(detail, problems=[Problem("/control_column", detail)])
 
 
 def _review_seconds(review: Review, asked: int | None) -> int:

@@ -1,12 +1,13 @@
-"""Exports of running batches: what asks for them and what writes them, on this platform."""
+"""Results in every form: what asks for exports and what writes them, and whether a form fits, on this platform."""
 
+from smallpeck.runtime.problems import ParameterProblem
 from smallpeck.runtime.wiring import Wiring, start_workflow
-from smallpeck.tasks import exporting
+from smallpeck.tasks import exporting, publishing
 from smallpeck.tasks.export_store import ExportStore
 from smallpeck.tasks.exporting import Export
 from smallpeck.tasks.model import Batch
 from smallpeck.tasks.object_store import ResultFolder
-from smallpeck.tasks.results import ResultForm
+from smallpeck.tasks.result_forms import FormUnfit, ResultForm
 
 
 def export_store(wiring: Wiring) -> ExportStore:
@@ -57,3 +58,15 @@ def fail_export(wiring: Wiring, batch_id: str, export_id: str) -> Export:
         reads=wiring.once(export_store),
         unit=wiring.table,
     )
+
+
+def check_form(wiring: Wiring, batch: Batch, form: ResultForm) -> None:
+    """Raises FormUnfit, with a pointer to the query's `format`, where a form cannot hold the results of a batch."""
+    problem = publishing.form_problem(batch=batch, form=form, reads=wiring.once(export_store))
+    if problem is not None:
+        raise FormUnfit(problem, problems=[ParameterProblem("/format", problem)])
+
+
+def label_config(wiring: Wiring, batch: Batch, form: ResultForm) -> str | None:
+    """The labelling configuration that goes with a file for Label Studio."""
+    return publishing.label_config(batch=batch, form=form, reads=wiring.once(export_store))

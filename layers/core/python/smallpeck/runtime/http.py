@@ -42,6 +42,8 @@ class Call(Generic[B, Q]):
     route: str
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
     content: Any = field(default=None, repr=False)
+    raw: "requests.Raw | None" = field(default=None, repr=False)
+    """Of a route that takes bodies as they are: the body, and the headers by their lower-case names."""
 
     @property
     def scope(self) -> Scope:
@@ -81,6 +83,7 @@ class RouteDetails(TypedDict, total=False):
     errors: tuple[type[SmallPeckError], ...]
     public: bool
     also: Mapping[int, str]
+    raw: bool
 
 
 Function = Callable[[Call[B, Q]], R]
@@ -122,7 +125,8 @@ class Api:
         """Names the function that answers `method` on `path`, which is relative to `/v1/<audience>`.
 
         A public route needs no token, and its path is whole. `errors` are the use case's own, for the documentation.
-        `text` is the media type of a route that answers with text in the place of a `reply`.
+        `text` is the media type of a route that answers with text in the place of a `reply`. A `raw` route reads its
+        body itself, for a signature over its bytes.
         """
         public = details.get("public", False)
 
@@ -142,6 +146,7 @@ class Api:
                     errors=details.get("errors", ()),
                     public=public,
                     also=details.get("also", {}),
+                    raw=details.get("raw", False),
                 )
             )
             return function
@@ -185,7 +190,8 @@ class Api:
         asked.route = route
         headers = requests.headers(event)
         key = requests.idempotency_key(headers, route.idempotency)
-        content = requests.content(event, headers)
+        raw = requests.raw(event, headers) if route.raw else None
+        content = None if raw else requests.content(event, headers)
         parameters = requests.parameters(event)
         call = Call(
             user_id=user_id,
@@ -197,6 +203,7 @@ class Api:
             route=route.name,
             parameters=parameters,
             content=content.value if content else None,
+            raw=raw,
         )
         return _reply(route, route.function(call))
 

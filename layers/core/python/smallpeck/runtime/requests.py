@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
 
@@ -49,6 +49,19 @@ class Content:
 
     text: bytes
     value: Any
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A body as it came, and the headers by their lower-case names."""
+
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+
+
+def raw(event: Mapping[str, Any], given: Mapping[str, str]) -> Raw:
+    """The bytes of a body, whatever they are; raises TooLarge."""
+    return Raw(_bytes(event), given)
 
 
 def headers(event: Mapping[str, Any]) -> dict[str, str]:

@@ -59,6 +59,8 @@ class Route:
     errors: tuple[type[SmallPeckError], ...]
     public: bool
     also: Mapping[int, str]
+    raw: bool = False
+    """Whether it takes the bytes of a body, whatever they are."""
 
     @property
     def name(self) -> str:

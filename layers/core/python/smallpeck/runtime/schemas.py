@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel, ValidationError
 
 from smallpeck.kernel import money
 from smallpeck.kernel.clock import from_rfc3339
@@ -31,6 +31,12 @@ class Query(Body):
 
 class View(Body):
     """What a client is told."""
+
+
+class Document(RootModel[dict[str, Any]]):
+    """A JSON document as a whole; what made it says what stands in it."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class NoBody(Body):

@@ -44,6 +44,7 @@ class Settings:
     keys_table: str = _NOT_GIVEN
     uploads_bucket: str = _NOT_GIVEN
     work_bucket: str = _NOT_GIVEN
+    seals_bucket: str = _NOT_GIVEN
     submissions_queue_url: str = _NOT_GIVEN
 
     batch_finish_arn: str = _NOT_GIVEN
@@ -53,9 +54,22 @@ class Settings:
 
     inbox_role_arn: str = _NOT_GIVEN
     data_key_arn: str = _NOT_GIVEN
+    statement_key_arn: str = _NOT_GIVEN
+    root_key_arn: str = _NOT_GIVEN
     cursor_secret_arn: str = _NOT_GIVEN
     gateway_url: str = _NOT_GIVEN
     gateway_secret_arn: str = _NOT_GIVEN
+    paypal_url: str = _NOT_GIVEN
+    paypal_secret_arn: str = _NOT_GIVEN
+    stripe_url: str = _NOT_GIVEN
+    stripe_secret_arn: str = _NOT_GIVEN
+    sepa_url: str = _NOT_GIVEN
+    sepa_secret_arn: str = _NOT_GIVEN
+    circle_url: str = _NOT_GIVEN
+    circle_secret_arn: str = _NOT_GIVEN
+    rail_events_secret_arn: str = _NOT_GIVEN
+    checkout_secret_arn: str = _NOT_GIVEN
+    checkout_events_secret_arn: str = _NOT_GIVEN
 
     worker_client_id: str = _NOT_GIVEN
     requester_client_id: str = _NOT_GIVEN
@@ -66,6 +80,16 @@ class Settings:
     max_deposit_micros: int = 10_000_000_000
     cooling_off_seconds: int = 259_200
     payout_hour_utc: int = 6
+    rails: str = "gateway"
+    """What workers may be paid by, with commas between."""
+    checkout_url: str = ""
+    """Where requesters' checkouts are opened; without it there are none."""
+    checkout_success_url: str = ""
+    checkout_cancel_url: str = ""
+    bank_iban: str = ""
+    """The account that requesters send money to; without it nobody is told to."""
+    bank_bic: str = ""
+    bank_holder: str = ""
     log_level: str = "INFO"
 
     def __getattribute__(self, name: str) -> Any:

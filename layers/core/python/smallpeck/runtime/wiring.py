@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from smallpeck.ledger.audit_store import AuditStore
     from smallpeck.ledger.store import LedgerStore
-    from smallpeck.payouts.runs import Ports
     from smallpeck.payouts.service import PayoutRules, WorkerPayoutFacts
     from smallpeck.payouts.store import PayoutStore
     from smallpeck.people.store import DestinationFactStore, DestinationStore, ProfileStore
@@ -162,40 +161,8 @@ def payout_rules(wiring: Wiring) -> "PayoutRules":
     from smallpeck.payouts.service import PayoutRules
 
     settings = wiring.settings
-    return PayoutRules(settings.payout_threshold_micros, settings.cooling_off_seconds, RAILS)
-
-
-class PayoutAlarms:
-    """Counts what an alarm watches: PayoutFrozen, PayoutStuck, RailTotalsDiffer."""
-
-    def alarm(self, name: str, subject: str) -> None:
-        """See `smallpeck.payouts.runs.Signals`."""
-        from smallpeck.runtime import observability
-
-        observability.logger.error("a payout needs a person", extra={"alarm": name, "subject": subject})
-        observability.count(name)
-
-
-def payout_ports(wiring: Wiring) -> "Ports":
-    """What a payout run needs. Rails are connected to here, so that a bad address stops a run before it begins."""
-    from smallpeck.payouts.rails import RAILS, connect
-    from smallpeck.payouts.runs import Ports
-    from smallpeck.people.store import DestinationStore, PersonKeys
-
-    settings = wiring.settings
-    secret = wiring.secret(settings.gateway_secret_arn)
-    return Ports(
-        payouts=payout_store(wiring),
-        books=wiring.ledger,
-        unit=wiring.table,
-        rails={name: connect(name, url=settings.gateway_url, secret=secret, stage=settings.stage) for name in RAILS},
-        terms=RAILS,
-        destinations=DestinationStore(
-            wiring.table, PersonKeys(wiring.table, wiring.client("kms"), settings.data_key_arn)
-        ),
-        clock=wiring.clock,
-        signals=PayoutAlarms(),
-    )
+    offered = {name: RAILS[name] for name in settings.rails.split(",")}
+    return PayoutRules(settings.payout_threshold_micros, settings.cooling_off_seconds, offered)
 
 
 @dataclass(frozen=True)

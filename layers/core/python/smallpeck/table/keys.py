@@ -4,41 +4,57 @@ Four tables: `platform` (state and balances), `ledger` (entries and statement ro
 data under each person's own key) and `keys` (those keys, wrapped). Each has a partition key `pk` and a sort key `sk`.
 `platform` has two sparse indexes, projecting keys only: `owner` (whose things, newest last) and `queue` (what waits).
 
-    item            table     pk                        sk                               read by
-    account         platform  ACCOUNT#{account}         BALANCE                          ledger, payouts
-    audit           platform  AUDIT#{audit}             AUDIT                            operators
-    batch           platform  BATCH#{batch}             BATCH                            tasks
-    export          platform  BATCH#{batch}             EXPORT#{export}                  tasks (exports)
-    import          platform  BATCH#{batch}             IMPORT                           tasks (import report)
-    import_part     platform  BATCH#{batch}             IMPORT#{part:06d}                tasks (import report)
-    input           platform  INPUTS#{batch}#{shard}    TASK#{position:08d}              tasks (pages, results)
-    member          platform  WORKER#{worker}           MEMBER#{batch}                   tasks (open pages of a worker)
-    page            platform  PAGE#{page}               PAGE                             tasks
-    payout          platform  PAYOUT#{payout}           PAYOUT                           payouts
-    progress        platform  BATCH#{batch}             PROGRESS#{shard:02d}             tasks (progress, finishing)
-    requester       platform  REQUESTER#{requester}     PROFILE                          people
-    run             platform  RUN#{run}                 RUN                              payouts
-    run_member      platform  RUN#{run}                 MEMBER#{number:06d}              payouts (frozen membership)
-    task            platform  TASKS#{batch}#{shard}     TASK#{position:08d}              tasks (seats, votes, result)
-    tickets         platform  TICKETS#{batch}#{shard}   TICKETS                          tasks (dispatch)
-    worker          platform  WORKER#{worker}           PROFILE                          people
-    entry           ledger    ENTRY#{entry}             ENTRY                            ledger, audit
-    statement_row   ledger    STATEMENT#{account}       {seq:012d}                       ledger (statements)
-    person          people    PERSON#{person}           DESTINATION                      people (payout destination)
-    person_key      keys      PERSON#{person}           KEY                              people (wrapped data key)
+    item            table     pk                              sk                    read by
+    account         platform  ACCOUNT#{account}               BALANCE               ledger, payouts
+    audit           platform  AUDIT#{audit}                   AUDIT                 operators
+    bank_credit     platform  BANK_CREDIT#{credit}            CREDIT                funding (bank transfers)
+    bank_reference  platform  BANK_REFERENCE#{reference}      REFERENCE             funding (bank transfers)
+    batch           platform  BATCH#{batch}                   BATCH                 tasks
+    deposit         platform  DEPOSIT#{deposit}               DEPOSIT               funding
+    export          platform  BATCH#{batch}                   EXPORT#{export}       tasks (exports)
+    freeze          platform  REQUESTER#{requester}           FREEZE                ledger, funding
+    funding_event   platform  FUNDING_EVENT#{source}#{event}  EVENT                 funding (webhooks)
+    import          platform  BATCH#{batch}                   IMPORT                tasks (import report)
+    import_part     platform  BATCH#{batch}                   IMPORT#{part:06d}     tasks (import report)
+    input           platform  INPUTS#{batch}#{shard}          TASK#{position:08d}   tasks (pages, results)
+    member          platform  WORKER#{worker}                 MEMBER#{batch}        tasks (open pages of a worker)
+    page            platform  PAGE#{page}                     PAGE                  tasks
+    parcel          platform  RUN#{run}                       PARCEL#{number:06d}   payouts
+    payout          platform  PAYOUT#{payout}                 PAYOUT                payouts
+    progress        platform  BATCH#{batch}                   PROGRESS#{shard:02d}  tasks (progress, finishing)
+    rail_event      platform  RAIL_EVENT#{event}              EVENT                 payouts (webhooks)
+    requester       platform  REQUESTER#{requester}           PROFILE               people
+    run             platform  RUN#{run}                       RUN                   payouts
+    run_member      platform  RUN#{run}                       MEMBER#{number:06d}   payouts (frozen membership)
+    run_wait        platform  RUN#{run}                       WAIT                  payouts (webhooks)
+    seal            platform  SEALS                           {day}                 ledger (proofs)
+    skill           platform  SKILLS#{batch}#{shard}          {worker}              tasks (grading, re-estimation)
+    suspense        platform  SUSPENSE#{suspense}             SUSPENSE              funding (operators)
+    task            platform  TASKS#{batch}#{shard}           TASK#{position:08d}   tasks (seats, votes, result)
+    tickets         platform  TICKETS#{batch}#{shard}         TICKETS               tasks (dispatch)
+    worker          platform  WORKER#{worker}                 PROFILE               people
+    entry           ledger    ENTRY#{entry}                   ENTRY                 ledger, audit
+    statement_row   ledger    STATEMENT#{account}             {seq:012d}            ledger (statements)
+    person          people    PERSON#{person}                 DESTINATION           people (payout destination)
+    person_key      keys      PERSON#{person}                 KEY                   people (wrapped data key)
 
     index entry  index  pk                     sk                                         lists
     batch_of     owner  BATCHES#{requester}    {created_at_ms:015d}#{batch}               a requester's batches
     page_of      owner  PAGES#{worker}         {leased_at_ms:015d}#{page}                 a worker's pages
+    deposit_of   owner  DEPOSITS#{requester}   {created_at_ms:015d}#{deposit}             a requester's deposits
     payout_of    owner  PAYOUTS#{worker}       {requested_at_ms:015d}#{payout}            a worker's payouts
     open         queue  OPEN                   {deadline_ms:015d}#{batch}                 batches offered or closing
-    want         queue  WANT#{batch}#{shard}   {rank:08d}                                 tasks with a free seat
+    want         queue  WANT#{batch}#{shard}   {band:01d}#{rank:08d}                      tasks with a free seat
+    control      queue  KNOWN#{batch}#{shard}  {rank:08d}                                 control tasks with a free seat
     lease        queue  LEASE#{batch}#{shard}  {expires_at_ms:015d}#{seats:02d}#{page}    leased pages
     submitted    queue  SUBMITTED#{shard}      {at_ms:015d}#{batch}#{answers:02d}#{page}  pages not yet decided
     review       queue  REVIEW#{batch}         {until_ms:015d}#{answers:02d}#{page}       pages that wait for decisions
     payable      queue  PAYABLE                {requested_at_ms:015d}#{payout}            payouts no run has taken
     unresolved   queue  UNRESOLVED             {since_ms:015d}#{payout}                   payouts of unknown outcome
+    followed     queue  FOLLOWED               {at_ms:015d}#{event}                       rail events that wait for a question
     automatic    queue  AUTOMATIC              {worker}                                   workers paid out by themselves
+    watched      queue  WATCHED                {created_at_ms:015d}#{deposit}             deposits to look after
+    suspended    queue  SUSPENDED              {at_ms:015d}#{suspense}                    money in suspense
 
 A part never contains `#`; accounts contain `:` between their words.
 """
@@ -78,18 +94,29 @@ class IndexEntry:
 ENTITIES: Mapping[str, Entity] = {
     "account": Entity("platform", "ACCOUNT#{account}", "BALANCE", "ledger, payouts"),
     "audit": Entity("platform", "AUDIT#{audit}", "AUDIT", "operators"),
+    "bank_credit": Entity("platform", "BANK_CREDIT#{credit}", "CREDIT", "funding (bank transfers)"),
+    "bank_reference": Entity("platform", "BANK_REFERENCE#{reference}", "REFERENCE", "funding (bank transfers)"),
     "batch": Entity("platform", "BATCH#{batch}", "BATCH", "tasks"),
+    "deposit": Entity("platform", "DEPOSIT#{deposit}", "DEPOSIT", "funding"),
     "export": Entity("platform", "BATCH#{batch}", "EXPORT#{export}", "tasks (exports)"),
+    "freeze": Entity("platform", "REQUESTER#{requester}", "FREEZE", "ledger, funding"),
+    "funding_event": Entity("platform", "FUNDING_EVENT#{source}#{event}", "EVENT", "funding (webhooks)"),
     "import": Entity("platform", "BATCH#{batch}", "IMPORT", "tasks (import report)"),
     "import_part": Entity("platform", "BATCH#{batch}", "IMPORT#{part:06d}", "tasks (import report)"),
     "input": Entity("platform", "INPUTS#{batch}#{shard}", "TASK#{position:08d}", "tasks (pages, results)"),
     "member": Entity("platform", "WORKER#{worker}", "MEMBER#{batch}", "tasks (open pages of a worker)"),
     "page": Entity("platform", "PAGE#{page}", "PAGE", "tasks"),
+    "parcel": Entity("platform", "RUN#{run}", "PARCEL#{number:06d}", "payouts"),
     "payout": Entity("platform", "PAYOUT#{payout}", "PAYOUT", "payouts"),
     "progress": Entity("platform", "BATCH#{batch}", "PROGRESS#{shard:02d}", "tasks (progress, finishing)"),
+    "rail_event": Entity("platform", "RAIL_EVENT#{event}", "EVENT", "payouts (webhooks)"),
     "requester": Entity("platform", "REQUESTER#{requester}", "PROFILE", "people"),
     "run": Entity("platform", "RUN#{run}", "RUN", "payouts"),
     "run_member": Entity("platform", "RUN#{run}", "MEMBER#{number:06d}", "payouts (frozen membership)"),
+    "run_wait": Entity("platform", "RUN#{run}", "WAIT", "payouts (webhooks)"),
+    "seal": Entity("platform", "SEALS", "{day}", "ledger (proofs)"),
+    "skill": Entity("platform", "SKILLS#{batch}#{shard}", "{worker}", "tasks (grading, re-estimation)"),
+    "suspense": Entity("platform", "SUSPENSE#{suspense}", "SUSPENSE", "funding (operators)"),
     "task": Entity("platform", "TASKS#{batch}#{shard}", "TASK#{position:08d}", "tasks (seats, votes, result)"),
     "tickets": Entity("platform", "TICKETS#{batch}#{shard}", "TICKETS", "tasks (dispatch)"),
     "worker": Entity("platform", "WORKER#{worker}", "PROFILE", "people"),
@@ -102,9 +129,13 @@ ENTITIES: Mapping[str, Entity] = {
 INDEX_ENTRIES: Mapping[str, IndexEntry] = {
     "batch_of": IndexEntry("owner", "BATCHES#{requester}", "{created_at_ms:015d}#{batch}", "a requester's batches"),
     "page_of": IndexEntry("owner", "PAGES#{worker}", "{leased_at_ms:015d}#{page}", "a worker's pages"),
+    "deposit_of": IndexEntry(
+        "owner", "DEPOSITS#{requester}", "{created_at_ms:015d}#{deposit}", "a requester's deposits"
+    ),
     "payout_of": IndexEntry("owner", "PAYOUTS#{worker}", "{requested_at_ms:015d}#{payout}", "a worker's payouts"),
     "open": IndexEntry("queue", "OPEN", "{deadline_ms:015d}#{batch}", "batches offered or closing"),
-    "want": IndexEntry("queue", "WANT#{batch}#{shard}", "{rank:08d}", "tasks with a free seat"),
+    "want": IndexEntry("queue", "WANT#{batch}#{shard}", "{band:01d}#{rank:08d}", "tasks with a free seat"),
+    "control": IndexEntry("queue", "KNOWN#{batch}#{shard}", "{rank:08d}", "control tasks with a free seat"),
     "lease": IndexEntry("queue", "LEASE#{batch}#{shard}", "{expires_at_ms:015d}#{seats:02d}#{page}", "leased pages"),
     "submitted": IndexEntry(
         "queue", "SUBMITTED#{shard}", "{at_ms:015d}#{batch}#{answers:02d}#{page}", "pages not yet decided"
@@ -114,7 +145,10 @@ INDEX_ENTRIES: Mapping[str, IndexEntry] = {
     ),
     "payable": IndexEntry("queue", "PAYABLE", "{requested_at_ms:015d}#{payout}", "payouts no run has taken"),
     "unresolved": IndexEntry("queue", "UNRESOLVED", "{since_ms:015d}#{payout}", "payouts of unknown outcome"),
+    "followed": IndexEntry("queue", "FOLLOWED", "{at_ms:015d}#{event}", "rail events that wait for a question"),
     "automatic": IndexEntry("queue", "AUTOMATIC", "{worker}", "workers paid out by themselves"),
+    "watched": IndexEntry("queue", "WATCHED", "{created_at_ms:015d}#{deposit}", "deposits to look after"),
+    "suspended": IndexEntry("queue", "SUSPENDED", "{at_ms:015d}#{suspense}", "money in suspense"),
 }
 
 

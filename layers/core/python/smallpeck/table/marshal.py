@@ -39,7 +39,7 @@ def from_attribute(attribute: Mapping[str, Any]) -> Any:
         case "NULL":
             return None
         case "M":
-            return {name: from_attribute(inner) for name, inner in value.items()}
+            return from_item(value)
         case "L":
             return [from_attribute(inner) for inner in value]
         case "SS":
@@ -54,4 +54,5 @@ def to_item(fields: Mapping[str, Value]) -> dict[str, Any]:
 
 def from_item(item: Mapping[str, Any]) -> dict[str, Any]:
     """A whole item in Python values, keys and index attributes included."""
-    return {name: from_attribute(value) for name, value in item.items()}
+    # Most attributes are text, and whole tables are read through here.
+    return {name: value["S"] if "S" in value else from_attribute(value) for name, value in item.items()}

@@ -9,6 +9,7 @@ from smallpeck.kernel.errors import Conflict, IdempotencyMismatch, Invalid, Prob
 from smallpeck.kernel.ids import derived_id
 from smallpeck.kernel.writes import Change, Create, Equals, UnitOfWork, Write, WriteConflict
 from smallpeck.ledger.accounts import MAX_ESCROW_SHARDS, escrow, requester_available
+from smallpeck.ledger.freezing import FundsFrozen, not_frozen
 from smallpeck.ledger.posting import Entry, EntryKind, Posting
 from smallpeck.ledger.service import Books, post
 from smallpeck.tasks.model import (
@@ -126,7 +127,7 @@ def publish(*, batch: Batch, now_ms: int, reads: BatchReads, books: Books, unit:
     """Pays for all answers of a batch and offers it to workers, or changes nothing.
 
     The price of every answer of every task moves from the requester to the batch's escrow in one entry. Publishing
-    twice is the same as once. Raises WrongBatchState, Invalid and InsufficientFunds.
+    twice is the same as once. Raises WrongBatchState, Invalid, InsufficientFunds and FundsFrozen.
     """
     if batch.state in (*PUBLISHED, BatchState.CLOSING, *_ENDED):
         return batch
@@ -158,7 +159,11 @@ def publish(*, batch: Batch, now_ms: int, reads: BatchReads, books: Books, unit:
         when=(Equals("state", BatchState.READY), Equals("task_count", batch.task_count)),
         index={"open": (batch.deadline_ms, batch.batch_id)},
     )
-    post(entry=entry, alongside=[activate], books=books, unit=unit)
+    solvent = not_frozen(batch.requester_id)
+    try:
+        post(entry=entry, alongside=[activate, solvent], books=books, unit=unit)
+    except WriteConflict as conflict:
+        raise (FundsFrozen() if conflict.hit(solvent.ref) else conflict) from None
     return own_batch(reads.batch(batch.batch_id), batch.requester_id)
 
 
@@ -211,6 +216,9 @@ def publishing_problems(batch: Batch, now_ms: int) -> list[Problem]:
     problems = []
     if batch.task_count == 0:
         problems.append(Problem("", "the batch has no task"))
+    elif 2 * batch.control_count > batch.task_count:
+        detail = f"at most half of the tasks can be control tasks; {batch.control_count} of {batch.task_count} are"
+        problems.append(Problem("/control_column", detail))
     if batch.deadline_ms <= now_ms:
         problems.append(Problem("/deadline", "the deadline has passed"))
     if batch.page_bytes > MAX_PAGE_BYTES:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from smallpeck.kernel.errors import Conflict, Forbidden, IdempotencyMismatch, InProgress, Invalid, Problem
-from smallpeck.kernel.ids import content_hash, derived_id, ordinal_of_task
+from smallpeck.kernel.ids import content_hash, derived_id
 from smallpeck.kernel.writes import (
     Absent,
     Below,
@@ -33,7 +33,8 @@ from smallpeck.tasks.model import (
 )
 from smallpeck.tasks.pages import Assignment, Page, PageState, assignment_fields, member_ref, page_ref
 from smallpeck.tasks.seats import leave, want
-from smallpeck.tasks.suggesting import SuggestingReads, suggest
+from smallpeck.tasks.shuffling import ordinal_of
+from smallpeck.tasks.suggesting import Asking, SuggestingReads, suggest
 
 LEASING_SECONDS_MAX = 15  # longer than a request lives: an older page in `leasing` was left behind by a crash
 CLAIM_ROUNDS = 4
@@ -122,17 +123,10 @@ def lease_page(
     page = None
     for attempt in range(CLAIM_ROUNDS):
         if ordinals is None:
-            found = suggest(
-                worker_id=worker.worker_id,
-                batch=batch,
-                seed=f"{page_id}:{attempt}",
-                now_ms=now_ms,
-                reads=reads,
-                unit=unit,
-            )
+            asking = Asking(worker.worker_id, page_id, attempt, first_page=membership.version == 0)
+            found = suggest(asking=asking, batch=batch, now_ms=now_ms, reads=reads, unit=unit)
         else:
-            tasks = reads.tasks(batch, ordinals)
-            found = [tasks[n] for n in ordinals if n in tasks and tasks[n].offers_seat_to(worker.worker_id, batch)]
+            found = _named(worker.worker_id, batch, ordinals, reads)
         if not found:
             break
         page = Page(
@@ -187,12 +181,19 @@ def _named_ordinals(batch: Batch, named_tasks: Sequence[str] | None) -> list[int
         raise Forbidden("this batch hands out its tasks itself")
     if len(named_tasks) > batch.page_size:
         raise Invalid(f"a page of this batch has at most {batch.page_size} tasks")
-    ordinals = [ordinal_of_task(task_id) for task_id in named_tasks]
+    ordinals = [ordinal_of(task_id, batch.shuffle_key) for task_id in named_tasks]
     unknown = [n for n, ordinal in enumerate(ordinals) if ordinal is None or ordinal >= batch.task_count]
     if unknown or len(set(ordinals)) < len(ordinals):
         problems = [Problem(f"/tasks/{n}", "no such task in this batch") for n in unknown]
         raise Invalid("some of these are not tasks of this batch, or stand twice", problems=problems)
     return [ordinal for ordinal in ordinals if ordinal is not None]
+
+
+def _named(worker_id: str, batch: Batch, ordinals: Sequence[int], reads: DispatchReads) -> list[Task]:
+    """Those of the tasks that have a seat for the worker; control tasks have none for who names them."""
+    tasks = reads.tasks(batch, ordinals)
+    there = (tasks[ordinal] for ordinal in ordinals if ordinal in tasks)
+    return [task for task in there if not task.is_control and task.offers_seat_to(worker_id, batch)]
 
 
 def _open(
@@ -271,11 +272,7 @@ def _claim(
     A page that is found in `leasing` after a crash is claimed again: a seat it holds already counts as claimed.
     """
     tasks = seen if seen is not None else reads.tasks(batch, [one.ordinal for one in page.assignments])
-    got = tuple(
-        one
-        for one in page.assignments
-        if one.ordinal in tasks and _claim_seat(page, batch, tasks[one.ordinal], reads, unit)
-    )
+    got = _claimed(page, batch, tasks, reads, unit)
     if not got:
         return None
     unit.commit(
@@ -289,6 +286,19 @@ def _claim(
         ]
     )
     return replace(page, state=PageState.LEASED, assignments=got)
+
+
+def _claimed(
+    page: Page, batch: Batch, tasks: Mapping[int, Task], reads: DispatchReads, unit: UnitOfWork
+) -> tuple[Assignment, ...]:
+    """The assignments whose seat is the page's. Control tasks come last: without other work they are not paid for."""
+    standing = [tasks[one.ordinal] for one in page.assignments if one.ordinal in tasks]
+    work = [task for task in standing if not task.is_control]
+    mine = {task.ordinal for task in work if _claim_seat(page, batch, task, reads, unit)}
+    if mine or not work:
+        controls = [task for task in standing if task.is_control]
+        mine |= {task.ordinal for task in controls if _claim_seat(page, batch, task, reads, unit)}
+    return tuple(one for one in page.assignments if one.ordinal in mine)
 
 
 def _void(page: Page, unit: UnitOfWork) -> None:
@@ -325,7 +335,7 @@ def claim(page: Page, batch: Batch, task: Task) -> Change:
     It holds as long as a seat is free and the worker is new to the task. Only a claim after which the task asks for
     nobody else insists on how many are taken, because it also takes the task out of the index.
     """
-    last = task.seats_taken + 1 >= batch.min_answers
+    last = task.seats_taken + 1 >= (batch.max_answers if task.is_control else batch.min_answers)
     free: Condition = Equals("seats_taken", task.seats_taken) if last else Below("seats_taken", batch.max_answers)
     holder: dict[str, Value] = {"page_id": page.page_id, "expires_at_ms": page.expires_at_ms}
     return Change(

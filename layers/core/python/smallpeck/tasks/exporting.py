@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
-from smallpeck.kernel.errors import IdempotencyMismatch, NotFound
+from smallpeck.kernel.errors import IdempotencyMismatch, NotFound, Problem
 from smallpeck.kernel.ids import derived_id
 from smallpeck.kernel.writes import Change, Create, Equals, Path, Ref, UnitOfWork, Value, WriteConflict, ref
 from smallpeck.tasks.model import PUBLISHED, Batch, BatchNotFound, BatchState, WrongBatchState
-from smallpeck.tasks.publishing import PublishingReads, ResultFiles, write_results
-from smallpeck.tasks.results import ResultForm, export_key
+from smallpeck.tasks.publishing import FirstRows, PublishingReads, ResultFiles, form_problem, write_results
+from smallpeck.tasks.result_forms import FormUnfit, ResultForm, export_key
 
 
 class ExportState(StrEnum):
@@ -39,7 +39,9 @@ class ExportNotFound(NotFound):
 
 @dataclass(frozen=True)
 class Export:
-    """One export. `tasks` and `closed_tasks` are what the file holds, once it is done."""
+    """One export. `tasks`, `closed_tasks` and `left_out` are what the file holds, once it is done: tasks, those of them
+    that are closed, and those that stand in it without their answer, because the form cannot hold it.
+    """
 
     export_id: str
     batch_id: str
@@ -49,6 +51,7 @@ class Export:
     finished_at_ms: int | None = None
     tasks: int = 0
     closed_tasks: int = 0
+    left_out: int = 0
 
     @property
     def key(self) -> str:
@@ -57,9 +60,13 @@ class Export:
 
 
 class ExportReads(Protocol):
-    """What asking for an export reads; consistent."""
+    """What an export reads of itself; consistent."""
 
     def export(self, batch_id: str, export_id: str) -> Export | None: ...
+
+
+class StartReads(ExportReads, FirstRows, Protocol):
+    """What asking for an export reads."""
 
 
 class WritingReads(PublishingReads, ExportReads, Protocol):
@@ -85,18 +92,22 @@ def start_export(
     form: ResultForm,
     idempotency_key: str,
     now_ms: int,
-    reads: ExportReads,
+    reads: StartReads,
     unit: UnitOfWork,
     start: StartWriting,
 ) -> Export:
     """Asks for the results so far; the same key gives the same export as it is now.
 
-    Raises WrongBatchState for a batch that was never published, and IdempotencyMismatch.
+    Raises WrongBatchState for a batch that was never published, FormUnfit where the form cannot hold its results, and
+    IdempotencyMismatch.
     """
     export_id = derived_id("e", batch.requester_id, batch.batch_id, "export", idempotency_key)
     export = reads.export(batch.batch_id, export_id)
     if export is None:
         _check_exportable(batch)
+        problem = form_problem(batch=batch, form=form, reads=reads)
+        if problem is not None:
+            raise FormUnfit(problem, problems=[Problem("/format", problem)])
         export = _created(Export(export_id, batch.batch_id, form, now_ms), reads, unit)
     if export.form != form:
         raise IdempotencyMismatch
@@ -124,13 +135,15 @@ def write_export(
     if export.state is not ExportState.RUNNING:
         return export
     written = write_results(batch=batch, keys={export.form: export.key}, reads=reads, files=files)
-    counts: Mapping[Path, Value] = {"tasks": written.tasks, "closed_tasks": written.closed}
+    left_out = written.left_out[export.form]
+    counts: Mapping[Path, Value] = {"tasks": written.tasks, "closed_tasks": written.closed, "left_out": left_out}
     done = replace(
         export,
         state=ExportState.DONE,
         finished_at_ms=now_ms,
         tasks=written.tasks,
         closed_tasks=written.closed,
+        left_out=left_out,
     )
     return done if _ended(done, counts, unit) else get_export(batch=batch, export_id=export_id, reads=reads)
 

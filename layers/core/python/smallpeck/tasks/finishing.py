@@ -14,7 +14,7 @@ from smallpeck.tasks.batches import Progress, begin_closing
 from smallpeck.tasks.model import PUBLISHED, Batch, BatchNotFound, BatchState, Task, TaskStatus, batch_ref, task_ref
 from smallpeck.tasks.pages import Page, PageState
 from smallpeck.tasks.seats import release_due
-from smallpeck.tasks.voting import Consensus, result_fields, result_of
+from smallpeck.tasks.voting import decide, result_fields, result_of
 
 WAIT_SECONDS_MIN = 2
 WAIT_SECONDS_MAX = 3_600
@@ -54,7 +54,7 @@ class Recount:
 
 def is_done(batch: Batch, progress: Progress) -> bool:
     """Whether a published batch wants no more answers, as its settlement rounds have counted."""
-    return batch.state in PUBLISHED and progress.closed >= batch.task_count
+    return batch.state in PUBLISHED and progress.closed >= batch.task_count - batch.control_count
 
 
 def begin(*, batch_id: str, final: BatchState, reads: FinishReads, unit: UnitOfWork) -> Batch:
@@ -67,7 +67,7 @@ def begin(*, batch_id: str, final: BatchState, reads: FinishReads, unit: UnitOfW
     return batch
 
 
-def recount(*, batch_id: str, now_ms: int, reads: FinishReads, unit: UnitOfWork, consensus: Consensus) -> Recount:
+def recount(*, batch_id: str, now_ms: int, reads: FinishReads, unit: UnitOfWork) -> Recount:
     """Counts every task by partition, opens seats whose lease has run out, and closes tasks that nobody holds.
 
     A task that closes here has the result of the answers it got, if any.
@@ -88,7 +88,7 @@ def recount(*, batch_id: str, now_ms: int, reads: FinishReads, unit: UnitOfWork,
             held += holders
             votes += len(task.votes)
             if not holders and task.status is TaskStatus.OPEN and batch.state is BatchState.CLOSING:
-                _close(batch, task, unit, consensus)
+                _close(batch, task, unit)
     undecided = votes - reads.progress(batch_id).answers
     until_change = WAIT_SECONDS_MIN if next_change_ms is None else (next_change_ms - now_ms) // 1000 + 1
     return Recount(held, undecided, max(WAIT_SECONDS_MIN, min(until_change, WAIT_SECONDS_MAX)))
@@ -148,17 +148,13 @@ def _review_end(page_id: str, reads: FinishReads) -> int | None:
     return None if page is None or page.state is not PageState.IN_REVIEW else page.review_until_ms
 
 
-def _close(batch: Batch, task: Task, unit: UnitOfWork, consensus: Consensus) -> None:
-    answers = [vote.answer for vote in task.votes.values()]
-    decision = consensus(
-        task_id=task.task_id, answers=answers, min_answers=batch.min_answers, max_answers=batch.max_answers
-    )
+def _close(batch: Batch, task: Task, unit: UnitOfWork) -> None:
     close = Change(
         task_ref(batch, task.ordinal),
         set={
             "status": TaskStatus.CLOSED,
             "closed_by": CLOSED_BY_FINISH,
-            "result": result_fields(result_of(decision)),
+            "result": result_fields(result_of(decide(batch, task))),
         },
         add={"version": 1},
         when=(

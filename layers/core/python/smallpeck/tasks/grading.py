@@ -8,19 +8,21 @@ stands on the page before it is carried out, and the settlement is one transacti
 the page and its round.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from smallpeck.consensus.method import NOTHING_KNOWN
+from smallpeck.consensus.online import Knowledge
 from smallpeck.kernel.errors import NotFound
 from smallpeck.kernel.writes import Change, Equals, UnitOfWork, WriteConflict
 from smallpeck.ledger.service import Books
 from smallpeck.tasks.model import Batch, Review, Task, Vote
 from smallpeck.tasks.pages import Assignment, AssignmentState, Page, PageState, page_ref, review_key
 from smallpeck.tasks.seats import open_seats_of
-from smallpeck.tasks.settling import settle
+from smallpeck.tasks.settling import Learnt, settle
 from smallpeck.tasks.skips import count
-from smallpeck.tasks.voting import Consensus, cast
+from smallpeck.tasks.voting import cast
 
 
 class UnknownPage(NotFound):
@@ -36,6 +38,7 @@ class GradingReads(Protocol):
     def batch(self, batch_id: str) -> Batch | None: ...
     def task(self, batch: Batch, ordinal: int) -> Task | None: ...
     def tasks(self, batch: Batch, ordinals: Sequence[int]) -> dict[int, Task]: ...
+    def known(self, batch: Batch, workers: Collection[str]) -> Knowledge: ...
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,7 @@ class Graded:
     may_end_batch: bool
 
 
-def grade(
-    *, page_id: str, now_ms: int, reads: GradingReads, books: Books, unit: UnitOfWork, consensus: Consensus
-) -> Graded | None:
+def grade(*, page_id: str, now_ms: int, reads: GradingReads, books: Books, unit: UnitOfWork) -> Graded | None:
     """Takes a page as far as it can go now; None where there is nothing to do.
 
     Raises UnknownPage and SeatLost, which no retry heals, and Contention, which one does.
@@ -70,7 +71,7 @@ def grade(
     elif page.state is not PageState.IN_REVIEW:
         return None
     decisions = _decisions(page, now_ms)
-    return _carry_out(page, batch, decisions, now_ms, reads, books, unit, consensus) if decisions else None
+    return _carry_out(page, batch, decisions, now_ms, reads, books, unit) if decisions else None
 
 
 def _await_review(page: Page, batch: Batch, unit: UnitOfWork) -> None:
@@ -108,13 +109,14 @@ def _carry_out(
     reads: GradingReads,
     books: Books,
     unit: UnitOfWork,
-    consensus: Consensus,
 ) -> Graded:
     approved = [one for one in undecided(page) if decisions.get(one.task_id) is AssignmentState.APPROVED]
     rejected = [one for one in undecided(page) if decisions.get(one.task_id) is AssignmentState.REJECTED]
     open_seats_of(page, batch, rejected, refused=True, reads=reads, unit=unit)
     tasks = reads.tasks(batch, [one.ordinal for one in approved])
+    known = reads.known(batch, {page.worker_id, *(worker for task in tasks.values() for worker in task.votes)})
     closed = disputed = 0
+    own = of_all = NOTHING_KNOWN
     for one in approved:
         vote = Vote(page.page_id, (page.answers or {})[one.task_id], page.accepted_at_ms or 0)
         task = cast(
@@ -122,13 +124,15 @@ def _carry_out(
             worker_id=page.worker_id,
             vote=vote,
             task=tasks.get(one.ordinal),
+            known=known,
             reads=reads,
             unit=unit,
-            consensus=consensus,
         )
+        own = own.plus(task.votes[page.worker_id].credit)
         if task.closed_by == page.page_id:
             closed += 1
             disputed += task.disputed
+            of_all = of_all.plus(task.closing_credit)
     settle(
         page=page,
         batch=batch,
@@ -136,6 +140,7 @@ def _carry_out(
         rejected=[one.task_id for one in rejected],
         closed=closed,
         disputed=disputed,
+        learnt=Learnt(own, own.plus(of_all)),
         now_ms=now_ms,
         books=books,
         unit=unit,

@@ -32,6 +32,9 @@ class ImportStore:
             state=item["state"],
             task_schema=item["task_schema"],
             import_id=item.get("import_id"),
+            answer_schema=item["answer_schema"],
+            control_column=item.get("control_column"),
+            shuffle_key=item.get("shuffle_key"),
         )
 
     def report(self, batch_id: str) -> ImportReport | None:

@@ -35,7 +35,7 @@ from smallpeck.kernel.writes import (
     WriteConflict,
     ref,
 )
-from smallpeck.tasks.model import BatchState, batch_ref, new_task_fields, shards_for
+from smallpeck.tasks.model import BatchState, batch_ref, control_key, new_task_fields, shards_for
 from smallpeck.tasks.rows import BadRow
 from smallpeck.tasks.splitting import PartRow, PartSink, SplitOrder, parse_part, split
 
@@ -94,11 +94,16 @@ class ImportTarget:
     state: str
     task_schema: str
     import_id: str | None = None
+    answer_schema: str = "{}"
+    control_column: str | None = None
+    shuffle_key: str | None = None
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What became of an upload: accepted + rejected = read. `sample` are its first rejected rows."""
+    """What became of an upload: accepted + rejected = read. `sample` are its first rejected rows, `controls` how many
+    of the accepted are control tasks.
+    """
 
     import_id: str
     state: ImportState
@@ -117,6 +122,7 @@ class ImportReport:
     error_line: int | None = None
     quarantine_key: str | None = None
     sample: tuple[BadRow, ...] = ()
+    controls: int = 0
 
 
 class Ignored(StrEnum):
@@ -229,15 +235,18 @@ def split_upload(
     target = reads.target(begun.batch_id)
     if target is None or (target.state, target.import_id) != (BatchState.IMPORTING, begun.import_id):
         return _report(begun, reads)
+    task_schema, answer_schema = json.loads(target.task_schema), json.loads(target.answer_schema)
+    name, known = upload.key.rpartition("/")[2], (target.control_column, target.shuffle_key)
     found = split(
         chunks=files.upload(upload.bucket, upload.key, upload.version_id),
-        order=SplitOrder(begun.batch_id, upload.key.rpartition("/")[2], json.loads(target.task_schema)),
+        order=SplitOrder(begun.batch_id, name, task_schema, answer_schema, *known),
         sink=files.folder(begun.batch_id, begun.import_id),
     )
     counted: _Set = {
         "read": found.read,
         "accepted": found.accepted,
         "rejected": found.rejected,
+        "controls": found.controls,
         "parts": found.parts,
         "manifest_key": found.manifest_key,
         "largest_input_bytes": found.largest_input_bytes,
@@ -262,9 +271,10 @@ def write_part(*, begun: Begun, part: int, shards: int, body: bytes, reads: Impo
     rows = parse_part(body)
     if target.state != BatchState.IMPORTING:
         return len(rows)  # another run of the same import has written everything
+    controls = _report(begun, reads).controls if any(row.gold is not None for row in rows) else 0
     unit.put_all([(_place("input", begun, row, shards), _input_fields(row)) for row in rows])
     for first in range(0, len(rows), TASKS_PER_TRANSACTION):
-        _create_tasks(begun, rows[first : first + TASKS_PER_TRANSACTION], shards, reads, unit)
+        _create_tasks(begun, rows[first : first + TASKS_PER_TRANSACTION], shards, controls, reads, unit)
     counted: Fields = {"import_id": begun.import_id, "part": part, "rows": len(rows)}
     unit.put_all([(ref("import_part", begun.batch_id, part), counted)])
     return len(rows)
@@ -279,11 +289,13 @@ def complete(*, begun: Begun, now_ms: int, reads: ImportReads, unit: UnitOfWork)
         raise ImportOver(f"this import is {report.state}")
     rows = reads.part_rows(begun.batch_id)
     if sorted(rows) != list(range(report.parts)) or sum(rows.values()) != report.accepted:
-        detail = f"{len(rows)} of {report.parts} parts hold {sum(rows.values())} of {report.accepted} rows"
-        raise ImportIncomplete(detail)
+        raise ImportIncomplete(
+            f"{len(rows)} of {report.parts} parts hold {sum(rows.values())} of {report.accepted} rows"
+        )
     ready: _Set = {
         "state": BatchState.READY,
         "task_count": report.accepted,
+        "control_count": report.controls,
         "shards": shards_for(report.accepted),
         "largest_input_bytes": report.largest_input_bytes,
     }
@@ -293,10 +305,7 @@ def complete(*, begun: Begun, now_ms: int, reads: ImportReads, unit: UnitOfWork)
 
 def give_up(*, begun: Begun, now_ms: int, reads: ImportReads, unit: UnitOfWork) -> ImportReport:
     """Records a fault of ours. The batch is a draft again, or held where tasks may have been written."""
-    fault: _Set = {
-        **_error(INTERNAL, "the import could not be finished; the fault is ours"),
-        "finished_at_ms": now_ms,
-    }
+    fault: _Set = {**_error(INTERNAL, "the import could not be finished; the fault is ours"), "finished_at_ms": now_ms}
     report = _report(begun, reads)
     if report.state is ImportState.SPLITTING:
         failed: _Set = {**fault, "state": ImportState.FAILED}
@@ -341,9 +350,15 @@ def _report(begun: Begun, reads: ImportReads) -> ImportReport:
     return report
 
 
-def _create_tasks(begun: Begun, rows: Sequence[PartRow], shards: int, reads: ImportReads, unit: UnitOfWork) -> None:
+def _create_tasks(
+    begun: Begun, rows: Sequence[PartRow], shards: int, controls: int, reads: ImportReads, unit: UnitOfWork
+) -> None:
     creates = {
-        row.task_id: Create(_place("task", begun, row, shards), new_task_fields(row.task_id, row.ordinal))
+        row.task_id: Create(
+            _place("task", begun, row, shards),
+            new_task_fields(row.task_id, row.ordinal, row.gold),
+            index={} if row.gold is None else {"control": control_key(begun.batch_id, row.ordinal, controls)},
+        )
         for row in rows
     }
     try:
@@ -353,8 +368,7 @@ def _create_tasks(begun: Begun, rows: Sequence[PartRow], shards: int, reads: Imp
         strange = [ref for task_id, create in creates.items() if standing.get(ref := create.ref, task_id) != task_id]
         if strange:
             raise ImportOver("tasks of another import stand in this batch") from None
-        missing = [create for create in creates.values() if create.ref not in standing]
-        if missing:
+        if missing := [create for create in creates.values() if create.ref not in standing]:
             unit.commit(missing)
 
 

@@ -32,6 +32,8 @@ class Refusal(StrEnum):
     FILE_GONE = "file_gone"
     NO_GOOD_ROWS = "no_good_rows"
     """Every row was rejected; the quarantine says why."""
+    NO_CONTROL_COLUMN = "no_control_column"
+    """The batch names where known answers stand, and no row has anything there."""
 
 
 class FileRefused(Invalid):

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from smallpeck.consensus.method import NOTHING_KNOWN, Budget, SkillCounts
 from smallpeck.kernel.errors import Conflict, NotFound
+from smallpeck.kernel.ids import spread
 from smallpeck.kernel.writes import Ref, ref
 
 MAX_PAGE_SIZE = 50
@@ -14,6 +16,8 @@ MAX_PAGE_BYTES = 240_000
 MAX_ANSWERS_PER_TASK = 100
 MAX_SHARDS = 16
 TASKS_PER_SHARD = 2_000
+CONTROL_RANKS = 10**8 - 1
+CONTROL = "control"
 
 
 class BatchState(StrEnum):
@@ -57,6 +61,9 @@ class BatchNotFound(NotFound):
         super().__init__("there is no such batch")
 
 
+PAUSED_FOR_FUNDS = "funds_frozen"
+"""The requester's funds are frozen (`smallpeck.ledger.freezing`)."""
+
 PUBLISHED = frozenset({BatchState.ACTIVE, BatchState.PAUSED})
 """States in which a batch is paid for and its requester may still change its course."""
 
@@ -86,7 +93,11 @@ class WrongBatchState(Conflict):
 class Batch:
     """What a requester publishes. `task_schema` and `answer_schema` are JSON Schema 2020-12 as JSON text.
 
-    A task closes with `max_answers` answers, or from `min_answers` on as soon as its result cannot change.
+    A task closes with `max_answers` answers, or from `min_answers` on as soon as its result is sure enough: `consensus`
+    says how answers become a result (settings of `smallpeck.consensus.method.method_of`, as JSON text), `target_ppm`
+    how sure it has to be (None: as the method has it). `control_count` of the tasks are control tasks: `control_column`
+    names where in the uploaded file their known answers stand, and `shuffle_key`, which nobody is told, hides which
+    they are (`smallpeck.tasks.shuffling`).
     `price_micros` = `reward_micros` + `fee_micros`, for each answer. `rubric` are the published clauses that a
     rejection must name; without any, nothing can be rejected. `expected_seconds` is how long the requester thinks that
     an answer takes; `median_seconds` how long it does take, as `smallpeck.tasks.sweeping` has measured it last.
@@ -128,6 +139,18 @@ class Batch:
     extensions: int = 0
     median_seconds: float | None = None
     measured_at_ms: int | None = None
+    consensus: str = '{"method":"plurality"}'
+    target_ppm: int | None = None
+    control_count: int = 0
+    control_column: str | None = None
+    shuffle_key: str | None = None
+    paused_for: str | None = None
+    """Why the platform has paused it (`PAUSED_FOR_FUNDS`); None where its requester has."""
+
+    @property
+    def budget(self) -> Budget:
+        """How many answers a task takes, and how sure its result has to be."""
+        return Budget(self.min_answers, self.max_answers, self.target_ppm)
 
     @property
     def answers_paid_for(self) -> int:
@@ -198,20 +221,29 @@ class Holder:
 
 @dataclass(frozen=True)
 class Vote:
-    """One worker's answer to a task, as canonical JSON text, and the page it came with."""
+    """One worker's answer to a task, as canonical JSON text, and the page it came with.
+
+    `accuracy_ppm` is how often the worker was last believed to be right; `credit` what the answer says about that.
+    """
 
     page_id: str
     answer: str
     accepted_at_ms: int
+    accuracy_ppm: int = 0
+    credit: SkillCounts = NOTHING_KNOWN
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a task's answers amount to. `answer` is canonical JSON text; None where nobody answered."""
+    """What a task's answers amount to. `answer` is canonical JSON text; None where nobody answered.
+
+    `parts_ppm` are the confidences of the answer's parts, where it has any (`smallpeck.consensus.method.Decision`).
+    """
 
     answer: str | None
     confidence_ppm: int
     tied: bool
+    parts_ppm: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -219,7 +251,8 @@ class Task:
     """The state of one unit of work: the only authority on its seats.
 
     `version` counts votes and closings; `wanted` says that the task stands in the index of those that want an answer.
-    `disputed` says how it closed: its answers were tied, or too few of them agreed.
+    `disputed` says how it closed: its answers were tied, or too few of them agreed. `closing_credit` is what closing it
+    said about all its workers together. `gold` is the known answer of a control task, as canonical JSON text.
     """
 
     batch_id: str
@@ -235,14 +268,28 @@ class Task:
     result: Result | None = None
     closed_by: str | None = None
     disputed: bool = False
+    closing_credit: SkillCounts = NOTHING_KNOWN
+    gold: str | None = None
+
+    @property
+    def is_control(self) -> bool:
+        """Whether its answer is known."""
+        return self.gold is not None
+
+    @property
+    def shown_status(self) -> str:
+        """The status as its requester is told it."""
+        return CONTROL if self.is_control else self.status
 
     def asks(self, batch: Batch) -> bool:
         """Whether the task asks for another worker.
 
         Up to `min_answers` always; beyond that one at a time, because the answer that is being given may settle it.
+        No answer settles a control task: it takes as many as are paid for.
         """
+        at_once = batch.max_answers if self.is_control else batch.min_answers
         return self.status is TaskStatus.OPEN and (
-            self.seats_taken < batch.min_answers or (self.seats_taken < batch.max_answers and not self.holders)
+            self.seats_taken < at_once or (self.seats_taken < batch.max_answers and not self.holders)
         )
 
     def offers_seat_to(self, worker_id: str, batch: Batch) -> bool:
@@ -270,14 +317,22 @@ def task_ref(batch: Batch, ordinal: int) -> Ref:
     return ref("task", batch.batch_id, *batch.place(ordinal))
 
 
-def want_key(batch: Batch, ordinal: int) -> tuple[str | int, ...]:
+def want_key(batch: Batch, ordinal: int, band: int) -> tuple[str | int, ...]:
     """Where a task with a free seat stands in the index of tasks that want answers."""
-    return (batch.batch_id, *batch.place(ordinal))
+    shard, position = batch.place(ordinal)
+    return (batch.batch_id, shard, band, position)
 
 
-def new_task_fields(task_id: str, ordinal: int) -> dict[str, str | int | Mapping[str, str]]:
+def control_key(batch_id: str, ordinal: int, control_count: int) -> tuple[str | int, ...]:
+    """Where one of so many control tasks stands in the index of those with a free seat: anywhere, but always there."""
+    rank = spread(CONTROL_RANKS, batch_id, str(ordinal))
+    return (batch_id, rank % shards_for(control_count), rank)
+
+
+def new_task_fields(task_id: str, ordinal: int, gold: str | None = None) -> dict[str, str | int | Mapping[str, str]]:
     """The stored fields of a task that nobody has touched."""
-    return {
+    known: dict[str, str | int | Mapping[str, str]] = {} if gold is None else {"gold": gold}
+    return known | {
         "task_id": task_id,
         "ordinal": ordinal,
         "status": TaskStatus.OPEN,

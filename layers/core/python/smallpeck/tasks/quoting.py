@@ -87,7 +87,7 @@ def pace_of(batch: Batch, median_seconds: float | None) -> Pace | None:
 
 def quote(*, batch: Batch, median_seconds: float | None, workers: int) -> Quote:
     """What the batch costs, and how long it takes with so many workers at once."""
-    least = batch.task_count * batch.min_answers
+    least = (batch.task_count - batch.control_count) * batch.min_answers
     pace = pace_of(batch, median_seconds)
     return Quote(
         answers=batch.answers_paid_for,
@@ -119,12 +119,13 @@ def examine(*, batch: Batch, available_micros: int, now_ms: int) -> Verdict:
 def forecast(*, batch: Batch, progress: Progress, in_work: InWork, now_ms: int) -> Forecast:
     """How a batch goes on if answers keep coming as they came since it was published.
 
-    Every open task is taken to need no more than its first answers, or one more where it has had them.
+    Every open task is taken to need no more than its first answers, or one more where it has had them; answers to
+    control tasks may come on top.
     """
     spent = progress.answers * batch.price_micros
     if batch.state in PUBLISHED:
-        first_rounds = batch.task_count * batch.min_answers - progress.answers
-        more = max(first_rounds, batch.task_count - progress.closed, 0)
+        work = batch.task_count - batch.control_count
+        more = max(work * batch.min_answers - progress.answers, work - progress.closed, 0)
     else:
         more = in_work.answers if batch.state is BatchState.CLOSING else 0
     refund = batch.cost_micros - spent - more * batch.price_micros if batch.published_at_ms is not None else 0

@@ -23,6 +23,7 @@ from smallpeck.tasks.schema import ECHO_CHARACTERS, MAX_INTEGER, unfit_for_json
 MAX_ROWS: Final = 1_000_000
 MAX_ROW_BYTES: Final = 64 * 1024
 MAX_COLUMNS: Final = 500
+ROW_ID: Final = "id"
 
 
 class Form(StrEnum):
@@ -46,14 +47,19 @@ class Rejection(StrEnum):
     DUPLICATE_ROW_ID = "duplicate_row_id"
     DUPLICATE_ROW = "duplicate_row"
     """A row without an id that says the same as an earlier one."""
+    BAD_CONTROL = "bad_control"
+    """The known answer is none that a worker could give."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row that could be read. `line` is where it begins; the header is line 1."""
+    """A row that could be read. `line` is where it begins; the header is line 1. `cells` says that its values are text
+    but for declared types, as those of CSV are.
+    """
 
     line: int
     values: dict[str, Any]
+    cells: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +225,7 @@ def _csv_rows(lines: Lines, cell_types: Mapping[str, frozenset[str]]) -> Iterato
             values: dict[str, Any] = dict(zip(columns, cells, strict=True))
             for column, types in typed:
                 values[column] = typed_cell(values[column], types)
-            yield Row(line, values)
+            yield Row(line, values, cells=True)
 
 
 def _columns(line: int, header: list[str] | BadRow) -> list[str]:
@@ -267,6 +273,18 @@ def typed_cell(cell: str, types: frozenset[str]) -> str | int | float | bool | N
     if "boolean" in types and cell in ("true", "false"):
         return cell == "true"
     return cell
+
+
+def spelled_value(cell: str) -> Any:
+    """The JSON value that `cell` spells, as strictly as those of JSON Lines are read; raises ValueError."""
+    try:
+        value = _DECODER.decode(cell)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    unfit = unfit_for_json(value)
+    if unfit is not None:
+        raise ValueError(unfit.detail)
+    return value
 
 
 # JSON Lines

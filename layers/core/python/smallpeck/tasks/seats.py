@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from smallpeck.kernel.writes import AtLeast, Below, Change, Equals, Present, UnitOfWork, Write, WriteConflict
-from smallpeck.tasks.model import Batch, Task, TaskStatus, task_ref, want_key
+from smallpeck.tasks.model import Batch, Task, TaskStatus, task_ref
 from smallpeck.tasks.pages import (
     Assignment,
     AssignmentState,
@@ -20,6 +20,7 @@ from smallpeck.tasks.pages import (
     page_ref,
 )
 from smallpeck.tasks.skips import SkipReason, count
+from smallpeck.tasks.voting import listing
 
 _MAY_HOLD_SEATS_IN_VAIN = frozenset({PageState.LEASING, PageState.LEASED, PageState.EXPIRED, PageState.RETURNED})
 
@@ -132,9 +133,8 @@ def want(batch: Batch, tasks: Iterable[Task], reads: SeatReads, unit: UnitOfWork
 def _list(batch: Batch, task: Task, reads: SeatReads, unit: UnitOfWork) -> bool:
     present: Task | None = task
     while present is not None and present.asks(batch) and not present.wanted:
-        index = {"want": want_key(batch, task.ordinal)}
         try:
-            unit.commit([Change(task_ref(batch, task.ordinal), when=as_read(present), index=index)])
+            unit.commit([Change(task_ref(batch, task.ordinal), when=as_read(present), index=listing(batch, present))])
             return True
         except WriteConflict:
             present = reads.task(batch, task.ordinal)
@@ -186,5 +186,5 @@ def _open_seat(page: Page, batch: Batch, task: Task, *, refused: bool) -> Write:
         extend={"refused_by": frozenset({page.worker_id})} if refused else {},
         remove=(("holders", page.worker_id),),
         when=(Equals(("holders", page.worker_id, "page_id"), page.page_id), Equals("status", task.status)),
-        index={"want": want_key(batch, task.ordinal)} if task.status is TaskStatus.OPEN else {},
+        index=listing(batch, task) if task.status is TaskStatus.OPEN else {},
     )

@@ -1,12 +1,14 @@
 """The settlement round: some of a page's assignments are decided, credited in one entry, and counted."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
+from smallpeck.consensus.method import SkillCounts
 from smallpeck.kernel.ids import spread
 from smallpeck.kernel.writes import Change, Contention, Equals, Path, UnitOfWork, Value, WriteConflict
 from smallpeck.ledger.accounts import Account, escrow, platform_revenue, worker_available
 from smallpeck.ledger.posting import Balance, Entry, EntryKind, Posting
-from smallpeck.ledger.service import Books, InsufficientFunds, post
+from smallpeck.ledger.service import Books, EntryMismatch, InsufficientFunds, post
 from smallpeck.tasks.model import Batch
 from smallpeck.tasks.pace import pace_field
 from smallpeck.tasks.pages import (
@@ -18,9 +20,18 @@ from smallpeck.tasks.pages import (
     page_ref,
     review_key,
 )
+from smallpeck.tasks.skill import counts, credit_writes
 from smallpeck.tasks.skips import progress_ref, tally
 
 SETTLE_ATTEMPTS = 8
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What a round's answers say about the skill of who gave them, and of all workers of the batch together."""
+
+    own: SkillCounts
+    of_all: SkillCounts
 
 
 def settle(
@@ -31,6 +42,7 @@ def settle(
     rejected: Collection[str],
     closed: int,
     disputed: int,
+    learnt: Learnt,
     now_ms: int,
     books: Books,
     unit: UnitOfWork,
@@ -63,6 +75,7 @@ def settle(
             "rejected": len(rejected),
             "closed": closed,
             "disputed": disputed,
+            **counts(learnt.of_all),
             **_pace(page, len(approved)),
             # A page that was in review has counted its skips on the way there.
             **(tally(page.skips) if page.state is PageState.SUBMITTED else {}),
@@ -70,7 +83,8 @@ def settle(
     )
     try:
         if approved:
-            _pay(page, batch, f"{page.page_id}/{settled_round}", len(approved), [decide, count], now_ms, books, unit)
+            alongside = [decide, count, *credit_writes(batch.batch_id, {page.worker_id: learnt.own})]
+            _pay(page, batch, f"{page.page_id}/{settled_round}", len(approved), alongside, now_ms, books, unit)
         else:
             unit.commit([decide, count])
     except WriteConflict as conflict:
@@ -114,6 +128,9 @@ def _pay(
             return
         except InsufficientFunds:
             shares = _shares(batch, answers, home, books)
+        except EntryMismatch as error:
+            # A twin of this call has paid the round from other shards: the page says so when it is read again.
+            raise Contention("another delivery of this page was faster; try again") from error
     raise Contention("the batch's escrow is busy; try again")
 
 
@@ -145,5 +162,6 @@ def _shares(batch: Batch, answers: int, home: int, books: Books) -> dict[Account
             shares[shard] = pays
             missing -= pays
     if missing:
-        raise InsufficientFunds(shards)
+        # Open work is paid for in full, so a twin of this call has taken it meanwhile.
+        raise Contention("the batch's escrow is busy; try again")
     return shares

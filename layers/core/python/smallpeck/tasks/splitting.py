@@ -11,22 +11,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from smallpeck.kernel.ids import canonical_json, task_id
+from smallpeck.kernel.ids import canonical_json
+from smallpeck.tasks.controls import KnownAnswers, shown
 from smallpeck.tasks.lines import FileRefused, Refusal
-from smallpeck.tasks.rows import MAX_ROW_BYTES, BadRow, ReadRow, Rejection, Row, declared_cell_types, read_rows
-from smallpeck.tasks.schema import Checker
+from smallpeck.tasks.rows import MAX_ROW_BYTES, ROW_ID, BadRow, ReadRow, Rejection, Row, declared_cell_types, read_rows
+from smallpeck.tasks.schema import ECHO_CHARACTERS, Checker
+from smallpeck.tasks.shuffling import id_of_task
 
 MAX_FILE_BYTES: Final = 1_000_000_000
 MAX_PART_ROWS: Final = 500
 MAX_PART_BYTES: Final = 4 * 1024 * 1024
 MAX_ROW_ID_CHARACTERS: Final = 200
 SAMPLED_REJECTIONS: Final = 20
-ROW_ID: Final = "id"
 MANIFEST: Final = "manifest.json"
 QUARANTINE: Final = "quarantine.jsonl"
-
-_SHOWN_PROBLEMS: Final = 3
-_SHOWN_POINTER_CHARACTERS: Final = 80
 
 
 class PartSink(Protocol):
@@ -59,30 +57,39 @@ class PartWriter(Protocol):
 
 @dataclass(frozen=True)
 class SplitOrder:
-    """What a split needs to know of its batch. `name` is the uploaded file's."""
+    """What a split needs to know of its batch. `name` is the uploaded file's; of the rest see `Batch`."""
 
     batch_id: str
     name: str
     task_schema: Mapping[str, Any]
+    answer_schema: Mapping[str, Any] = field(default_factory=dict)
+    control_column: str | None = None
+    shuffle_key: str | None = None
 
 
 @dataclass(frozen=True)
 class PartRow:
-    """One accepted row: a task to be. `row_id` is the row's own or names its line; `input_text` is canonical JSON."""
+    """One accepted row: a task to be. `row_id` is the row's own or names its line; `input_text` is canonical JSON, and
+    so is `gold`, the known answer of a control task.
+    """
 
     line: int
     ordinal: int
     task_id: str
     row_id: str
     input_text: str
+    gold: str | None = None
 
 
 @dataclass(frozen=True)
 class Split:
-    """What became of a file: accepted + rejected = read. A refused file has no parts."""
+    """What became of a file: accepted + rejected = read; `controls` of the accepted rows are control tasks. A refused
+    file has no parts.
+    """
 
     read: int = 0
     accepted: int = 0
+    controls: int = 0
     rejected: int = 0
     largest_input_bytes: int = 0
     parts: int = 0
@@ -128,7 +135,8 @@ class _Splitter:
         self._parts = _Parts(sink)
         self._quarantine: PartWriter | None = None
         self._sample: list[BadRow] = []
-        self._read = self._accepted = self._rejected = self._largest = 0
+        self._known_answers = KnownAnswers(order.control_column, order.answer_schema)
+        self._read = self._accepted = self._rejected = self._controls = self._largest = 0
 
     def take(self, row: ReadRow) -> None:
         """Puts a row into a part or into the quarantine."""
@@ -156,7 +164,10 @@ class _Splitter:
         quarantine_key = self._quarantine.close() if self._quarantine is not None else None
         refused = None
         manifest_key = None
-        if self._accepted:
+        if self._accepted and self._known_answers.missed:
+            detail = f'no row has "{(self._order.control_column or "")[:ECHO_CHARACTERS]}", the control column'
+            refused = FileRefused(Refusal.NO_CONTROL_COLUMN, detail)
+        elif self._accepted:
             manifest = [{"part": part, "key": key, "rows": rows} for part, (key, rows) in enumerate(parts)]
             manifest_key = self._sink.put(MANIFEST, canonical_json(manifest).encode())
         else:
@@ -164,6 +175,7 @@ class _Splitter:
         return Split(
             read=self._read,
             accepted=self._accepted,
+            controls=self._controls,
             rejected=self._rejected,
             largest_input_bytes=self._largest,
             parts=len(parts),
@@ -174,10 +186,12 @@ class _Splitter:
         )
 
     def _accept(self, row: Row) -> BadRow | None:
+        gold = self._known_answers.take(row)
+        if isinstance(gold, BadRow):
+            return gold
         problems = self._checker.problems(row.values) if self._checker else []
         if problems:
-            shown = [f"{p.pointer[:_SHOWN_POINTER_CHARACTERS]} {p.detail}".strip() for p in problems]
-            return BadRow(row.line, Rejection.SCHEMA, "; ".join(shown[:_SHOWN_PROBLEMS]))
+            return BadRow(row.line, Rejection.SCHEMA, shown(problems))
         text = canonical_json(row.values)
         size = len(text.encode())
         if size > MAX_ROW_BYTES:
@@ -196,7 +210,8 @@ class _Splitter:
         ordinal = self._accepted
         self._accepted += 1
         self._largest = max(self._largest, size)
-        identifier = task_id(ordinal, key, self._order.batch_id)
+        self._controls += gold is not None
+        identifier = id_of_task(ordinal, key, self._order.batch_id, self._order.shuffle_key)
         self._parts.add(
             {
                 "line": row.line,
@@ -204,6 +219,7 @@ class _Splitter:
                 "task_id": identifier,
                 "row_id": row_id if row_id is not None else f"line-{row.line}",
                 "input_text": text,
+                **({} if gold is None else {"gold": gold}),
             }
         )
         return None

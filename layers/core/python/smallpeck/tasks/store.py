@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields
 from itertools import zip_longest
 from typing import Any
 
-from smallpeck.kernel.ids import ordinal_of_task
+from smallpeck.consensus.method import SkillCounts
+from smallpeck.consensus.online import Knowledge
 from smallpeck.kernel.writes import ref
 from smallpeck.table import keys
 from smallpeck.table.client import Slice, Table
@@ -22,10 +23,14 @@ from smallpeck.tasks.pages import (
     member_ref,
     page_ref,
 )
+from smallpeck.tasks.routing import Place
+from smallpeck.tasks.shuffling import ordinal_of
+from smallpeck.tasks.skill import counted, knowledge, skill_ref
 from smallpeck.tasks.skips import skips_in
 from smallpeck.tasks.sweeping import Tickets
 
 COUNTED_PAGES = 1_000
+_NEVER = 2**62
 # All shards of a batch are read side by side, tasks and inputs: 32 runs are held at a time.
 _SIDE_BY_SIDE = 500
 _BATCH_FIELDS = frozenset(one.name for one in fields(Batch))
@@ -113,7 +118,7 @@ class TaskStore:
 
     def task_by_id(self, batch: Batch, task_id: str) -> Task | None:
         """The task with this id, or None where the batch has none."""
-        ordinal = ordinal_of_task(task_id)
+        ordinal = ordinal_of(task_id, batch.shuffle_key)
         task = self.task(batch, ordinal) if ordinal is not None and ordinal < batch.task_count else None
         return task if task is not None and task.task_id == task_id else None
 
@@ -156,6 +161,17 @@ class TaskStore:
             found |= self.table.get_many(missing)
         return {refs[one]: item for one, item in found.items()}
 
+    def known(self, batch: Batch, workers: Collection[str]) -> Knowledge:
+        """What is known of these workers in the batch, and of all its workers together; perhaps a moment old."""
+        refs = {skill_ref(batch.batch_id, worker): worker for worker in workers}
+        found = self.table.get_many(list(refs), consistent=False)
+        skills = {worker: counted(found.get(one, {})) for one, worker in refs.items()}
+        return knowledge(skills, self.table.every("progress", batch.batch_id))
+
+    def skill(self, batch: Batch, worker_id: str) -> SkillCounts:
+        """What is known of one worker in the batch; perhaps a moment old."""
+        return counted(self.table.get(skill_ref(batch.batch_id, worker_id), consistent=False) or {})
+
     def listed_tasks(self, batch: Batch, *, after: int | None, limit: int) -> tuple[list[Task], int | None]:
         """Tasks by ordinal from after one ordinal on, and after which one the list goes on."""
         first = 0 if after is None else after + 1
@@ -176,21 +192,34 @@ class TaskStore:
         item = self.table.get(ref("tickets", batch_id, shard)) or {}
         return Tickets(item.get("next", 0), item.get("mended_at_ms", 0))
 
-    def wanted(self, batch: Batch, shard: int, *, first: int, before: int, limit: int) -> list[int]:
-        """Ordinals of tasks that seem to have a free seat, among positions first <= p < before."""
+    def next_to_ask(self, batch_id: str, shard: int) -> int:
+        """The number of whoever looks into a shard's index, counted from 1."""
+        return self.table.increment(ref("tickets", batch_id, shard), "asked", 1, below=_NEVER) or 0
+
+    def wanted(self, batch: Batch, shard: int, *, first: Place, before: Place, limit: int) -> list[tuple[int, int]]:
+        """(band, ordinal) of tasks that seem to have a free seat, from one place of the index to before another."""
         listed = self.table.listed(
             "want",
             batch.batch_id,
             shard,
-            first=keys.index_bound("want", first),
-            before=keys.index_bound("want", before),
+            first=keys.index_bound("want", *first),
+            before=keys.index_bound("want", *before),
             limit=limit,
         )
-        return [
-            int(keys.parts_of_item("task", item)[2]) * batch.shards + shard
-            for item in listed.items
-            if keys.parts_of_item("task", item)[2] != f"{before:08d}"
-        ]
+        bands = [int(keys.parts_of_index("want", item)[0]) for item in listed.items]
+        return list(zip(bands, _ordinals(batch, listed), strict=True))
+
+    def controls(self, batch: Batch, shard: int, *, first: int, before: int, limit: int) -> list[int]:
+        """Ordinals of control tasks that seem to have a free seat, among ranks first <= r < before."""
+        listed = self.table.listed(
+            "control",
+            batch.batch_id,
+            shard,
+            first=keys.index_bound("control", first),
+            before=keys.index_bound("control", before),
+            limit=limit,
+        )
+        return _ordinals(batch, listed)
 
     def due_leases(self, batch_id: str, shard: int, *, now_ms: int, limit: int) -> list[str]:
         """Ids of pages whose lease seems to have run out, or whose seats still have to be opened."""
@@ -239,6 +268,12 @@ class TaskStore:
         return [keys.parts_of_item("page", item)[0] for item in listed.items]
 
 
+def _ordinals(batch: Batch, listed: Slice) -> list[int]:
+    """The ordinals of listed tasks."""
+    parts = (keys.parts_of_item("task", item) for item in listed.items)
+    return [int(position) * batch.shards + int(shard) for _, shard, position in parts]
+
+
 def _summed(counts: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     total: dict[str, int] = {}
     for item in counts:
@@ -278,13 +313,18 @@ def task_of(batch_id: str, item: Mapping[str, Any]) -> Task:
         version=item["version"],
         holders={worker: Holder(one["page_id"], one["expires_at_ms"]) for worker, one in item["holders"].items()},
         votes={
-            worker: Vote(one["page_id"], one["answer"], one["accepted_at_ms"]) for worker, one in item["votes"].items()
+            worker: Vote(one["page_id"], one["answer"], one["accepted_at_ms"], one.get("accuracy_ppm", 0), counted(one))
+            for worker, one in item["votes"].items()
         },
         refused_by=item.get("refused_by", frozenset()),
         wanted="queue_pk" in item,
-        result=None if result is None else Result(result["answer"], result["confidence_ppm"], result["tied"]),
+        result=None
+        if result is None
+        else Result(result["answer"], result["confidence_ppm"], result["tied"], tuple(result.get("parts_ppm", ()))),
         closed_by=item.get("closed_by"),
         disputed=item.get("disputed", False),
+        closing_credit=SkillCounts(item.get("closing_hits_ppm", 0), item.get("closing_weight_ppm", 0)),
+        gold=item.get("gold"),
     )
 
 

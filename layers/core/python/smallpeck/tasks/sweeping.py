@@ -9,6 +9,7 @@ from smallpeck.tasks.batches import Progress, StartFinish
 from smallpeck.tasks.finishing import is_done
 from smallpeck.tasks.model import Batch, BatchState, Review, Task, batch_ref
 from smallpeck.tasks.pages import SUBMITTED_SHARDS
+from smallpeck.tasks.routing import ALL_BANDS, Place
 from smallpeck.tasks.seats import SeatReads, release_due, want
 from smallpeck.tasks.submissions import Nudge
 
@@ -36,7 +37,7 @@ class SweepReads(SeatReads, Protocol):
     def progress(self, batch_id: str) -> Progress: ...
     def reviews_over(self, batch_id: str, *, now_ms: int, limit: int) -> list[str]: ...
     def tickets(self, batch_id: str, shard: int) -> Tickets: ...
-    def wanted(self, batch: Batch, shard: int, *, first: int, before: int, limit: int) -> list[int]: ...
+    def wanted(self, batch: Batch, shard: int, *, first: Place, before: Place, limit: int) -> list[tuple[int, int]]: ...
     def every_task(self, batch: Batch, shard: int) -> Iterator[Task]: ...
 
 
@@ -105,7 +106,7 @@ def mend(*, batch: Batch, shard: int, now_ms: int, reads: SweepReads, unit: Unit
     tickets = reads.tickets(batch.batch_id, shard)
     if tickets.drawn < size * batch.min_answers or now_ms < tickets.mended_at_ms + MEND_EVERY_SECONDS * 1000:
         return 0
-    if reads.wanted(batch, shard, first=0, before=size, limit=1):
+    if reads.wanted(batch, shard, first=ALL_BANDS[0], before=ALL_BANDS[1], limit=1):
         return 0
     listed = want(batch, reads.every_task(batch, shard), reads, unit)
     unit.commit([Change(ref("tickets", batch.batch_id, shard), set={"mended_at_ms": now_ms})])
