@@ -65,7 +65,16 @@ def progress(options: Namespace, screen: Screen) -> Said:
 
 def results(options: Namespace, screen: Screen) -> Said:
     """The results: into a file, to stdout, or where to fetch them."""
-    link = _requester(options).get(_path(options, "/results"), format=options.format)
+    return _fetched(options, screen, "results")
+
+
+def quality(options: Namespace, screen: Screen) -> Said:
+    """The report on how good the results are, as `results` are told."""
+    return _fetched(options, screen, "quality")
+
+
+def _fetched(options: Namespace, screen: Screen, what: str) -> Said:
+    link = _requester(options).get(_path(options, f"/{what}"), format=options.format)
     if options.output is None:
         if not screen.as_json:
             download(link["url"], sys.stdout.buffer)
@@ -73,15 +82,29 @@ def results(options: Namespace, screen: Screen) -> Said:
         return Said(link)
     making = options.output.with_name(f".{options.output.name}.part")
     try:
-        with making.open("wb") as file, screen.bar("results", size=True) as bar:
+        with making.open("wb") as file, screen.bar(what, size=True) as bar:
             size = download(link["url"], file, seen=bar.set)
         making.replace(options.output)
+        config = _label_config(link, options.output)
     except OSError as error:
         raise BadUsage(f"{options.output} cannot be written: {error.strerror}") from error
     finally:
         making.unlink(missing_ok=True)
     told = {"format": link["format"], "path": str(options.output), "bytes": size}
-    return Said(told, [f"{size:,} bytes in {options.output}"])
+    shown = [f"{size:,} bytes in {options.output}"]
+    if config is not None:
+        told["label_config"] = str(config)
+        shown.append(f"the labelling configuration in {config}")
+    return Said(told, shown)
+
+
+def _label_config(link: Mapping[str, Any], output: Path) -> Path | None:
+    """Writes the labelling configuration that goes with a file for Label Studio beside it."""
+    if not link.get("label_config"):
+        return None
+    config = output.with_name(f"{output.name}.config.xml")
+    config.write_text(link["label_config"], encoding="utf-8")
+    return config
 
 
 def upload_file(options: Namespace, screen: Screen) -> Said:

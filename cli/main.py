@@ -150,7 +150,10 @@ def _add_batches(commands: Any) -> None:
     one.add_argument("--watch", action="store_true", help="until it ends")
     one.add_argument("--every", type=float, default=2.0, metavar="SECONDS", help="how often to look (2)")
     one = _of_batch(inside, "results", batches.results, "the results of a batch")
-    one.add_argument("--format", default="csv", help="csv (default), jsonl, or what else the API knows")
+    one.add_argument("--format", default="csv", help="csv (default), jsonl, coco, labelstudio or groundtruth")
+    one.add_argument("-o", "--output", type=Path, metavar="FILE", help="into a file instead of to stdout")
+    one = _of_batch(inside, "quality", batches.quality, "the report on how good the results of a batch are")
+    one.add_argument("--format", default="html", choices=("html", "json"), help="a page to read (default) or json")
     one.add_argument("-o", "--output", type=Path, metavar="FILE", help="into a file instead of to stdout")
 
 

@@ -67,8 +67,22 @@ class Target:
     def vendor_code(self) -> lambda_.Code:
         """The layer of third-party packages, as it was built."""
         if not (self.vendor / "python").is_dir():
-            raise MissingPart(f"{self.vendor}/python is missing: build the vendor layer first")
+            raise MissingPart(f"{self.vendor}/python is missing: build the vendor layers first")
         return lambda_.Code.from_asset(str(self.vendor))
+
+    def science_code(self) -> lambda_.Code:
+        """The layer of packages that only whole batches need: it stands beside the other, under the name `-science`."""
+        return self._beside("science")
+
+    def rails_code(self) -> lambda_.Code:
+        """The layer of packages that speak to payment providers, under the name `-rails`."""
+        return self._beside("rails")
+
+    def _beside(self, name: str) -> lambda_.Code:
+        layer = self.vendor.with_name(f"{self.vendor.name}-{name}")
+        if not (layer / "python").is_dir():
+            raise MissingPart(f"{layer}/python is missing: build the vendor layers first")
+        return lambda_.Code.from_asset(str(layer))
 
     def _asset(self, root: Path, *, prefix: str = "/var/task/") -> lambda_.Code:
         fingerprint = _fingerprint(root, self.python)

@@ -28,7 +28,9 @@ class Labels:
     """worker -> row -> label"""
     bad_rows: int
     named: bool
-    """Whether each worker does exactly the tasks that `answers` gives them."""
+    """Whether each worker does only tasks that `answers` gives them."""
+    dynamic: bool = False
+    """Whether a task closes as soon as it is certain enough, and its other labels are not asked for."""
 
     @property
     def rows(self) -> int:
@@ -40,6 +42,11 @@ class Labels:
         """Every label that occurs."""
         given = {label for answers in self.answers.values() for label in answers.values()}
         return sorted(given | set(self.gold.values()))
+
+    @property
+    def available(self) -> int:
+        """How many labels there are, or of the sample, how many are asked for."""
+        return sum(map(len, self.answers.values())) if self.named else len(self.gold) * self.overlap
 
     @property
     def overlap(self) -> int:
@@ -65,7 +72,7 @@ def sample() -> Labels:
     return Labels("What kind of thing is it?", file, gold, answers, bad_rows=2, named=False)
 
 
-def from_folder(folder: Path, tasks: int | None) -> Labels:
+def from_folder(folder: Path, tasks: int | None, *, dynamic: bool = False) -> Labels:
     """Real answers: `labels.csv` (task,worker,label) and `gold.csv` (task,label); the first `tasks` of the gold."""
     if not folder.is_dir():
         raise BadDataset(f"{folder} is not a folder")
@@ -84,7 +91,8 @@ def from_folder(folder: Path, tasks: int | None) -> Labels:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["id", "task"])
     writer.writerows([row, row] for row in gold)
-    return Labels(folder.resolve().name, text.getvalue().encode(), gold, answers, bad_rows=0, named=True)
+    title = folder.resolve().name
+    return Labels(title, text.getvalue().encode(), gold, answers, bad_rows=0, named=True, dynamic=dynamic)
 
 
 def _gold(folder: Path) -> dict[str, str]:

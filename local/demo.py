@@ -2,6 +2,7 @@
 
     python -m local.demo                                    the project's own sample
     python -m local.demo --dataset ../shared/datasets/rte --tasks 100
+    python -m local.demo --dataset ../shared/datasets/rte --tasks 100 --dynamic
 
 Ends with a table and, as its last line, one JSON object. Exits with 1 if the books do not balance, anything accepted
 is undecided, or a row is unaccounted for.
@@ -30,6 +31,7 @@ from local import answers as who
 from local import errands
 from local.answers import BadDataset, Labels
 from local.clients import sign_up
+from local.decisions import decided_otherwise
 from local.errands import CURRENCY, NAMED_PAGE
 from local.running import DEFAULT_LOG, FAILURES, Platform, running
 from local.summary import MICROS, Facts, accuracy, faults, parse_results, summary
@@ -58,13 +60,6 @@ class Job:
         bar = self.show.add_task(what, total=total)
         yield bar
         self.show.update(bar, completed=total)
-
-    @property
-    def wanted(self) -> int:
-        """How many answers there will be."""
-        if self.labels.named:
-            return sum(map(len, self.labels.answers.values()))
-        return len(self.labels.gold) * self.labels.overlap
 
     def batch(self, rest: str = "") -> str:
         """The path of the batch, or of something below it."""
@@ -106,18 +101,20 @@ def batch_is_published(job: Job) -> Any:
 def workers_answer(job: Job) -> None:
     """Workers lease pages and submit answers, until there are as many as wanted."""
     tasks = {task["row_id"]: task["task_id"] for task in job.requester.every(job.batch("/tasks"), "tasks")}
-    with job.stage("workers answer", job.wanted) as bar, ThreadPoolExecutor(AT_ONCE) as pool:
-
-        def work(name: str) -> None:
-            given = {tasks[row]: label for row, label in job.labels.answers[name].items()}
-            (_work_by_name if job.labels.named else _work)(job, bar, job.workers[name], given)
-
-        list(pool.map(work, job.labels.answers))
+    given = {
+        name: {tasks[row]: label for row, label in answers.items()} for name, answers in job.labels.answers.items()
+    }
+    with job.stage("workers answer", job.labels.available) as bar, ThreadPoolExecutor(AT_ONCE) as pool:
+        if job.labels.dynamic:
+            _work_until_certain(job, bar, pool, given)
+        else:
+            work = _work_by_name if job.labels.named else _work
+            list(pool.map(lambda name: work(job, bar, job.workers[name], given[name]), given))
 
 
 def _work(job: Job, bar: TaskID, worker: Client, labels: Mapping[str, str]) -> None:
     """Takes what the platform hands out. Nothing to do is not the end: a seat may open again."""
-    while job.answered < job.wanted:
+    while job.answered < job.labels.available:
         try:
             leased = worker.post("/pages", {"batch_id": job.batch_id})
         except Refused as refused:
@@ -139,10 +136,55 @@ def _work_by_name(job: Job, bar: TaskID, worker: Client, labels: Mapping[str, st
         left = [task_id for task_id in left if task_id not in done]
 
 
-def _submit(job: Job, bar: TaskID, worker: Client, page: Any, labels: Mapping[str, str]) -> list[str]:
+def _work_until_certain(
+    job: Job, bar: TaskID, pool: ThreadPoolExecutor, given: Mapping[str, Mapping[str, str]]
+) -> None:
+    """Rounds in which every worker offers their labels and does what is still asked for, until no task takes more.
+
+    Every page is sent twice, as from a phone that got no answer, so that the grader hears of each more than once.
+    """
+    left = {name: dict(labels) for name, labels in given.items()}
+
+    def work(name: str) -> int:
+        try:
+            page = job.workers[name].post("/pages", {"batch_id": job.batch_id, "tasks": list(left[name])[:NAMED_PAGE]})[
+                "page"
+            ]
+        except Refused as refused:
+            if refused.code in ("tasks_not_offered", "batch_not_active"):
+                return 0
+            raise
+        done = _submit(job, bar, job.workers[name], page, left[name], times=2)
+        for task_id in done:
+            del left[name][task_id]
+        return len(done)
+
+    while any(left.values()):
+        if not sum(pool.map(work, [name for name, labels in left.items() if labels])):
+            return
+        _all_graded(job)
+        still_open = {
+            task["task_id"] for task in job.requester.every(job.batch("/tasks"), "tasks") if task["status"] == "open"
+        }
+        for name, labels in left.items():
+            left[name] = {task_id: label for task_id, label in labels.items() if task_id in still_open}
+
+
+def _all_graded(job: Job) -> Any:
+    """Waits until every answer that was accepted counts; the progress then."""
+
+    def graded() -> Any:
+        progress = job.requester.get(job.batch("/progress"))
+        return progress if progress["answers_approved"] >= job.answered else None
+
+    return until(graded, what="the grading", seconds=PATIENCE_SECONDS, every=POLL_SECONDS)
+
+
+def _submit(job: Job, bar: TaskID, worker: Client, page: Any, labels: Mapping[str, str], times: int = 1) -> list[str]:
     got = [one["task_id"] for one in page["assignments"]]
     answers = [{"task_id": task_id, "answer": labels[task_id]} for task_id in got]
-    worker.call("POST", f"/pages/{page['page_id']}/submission", {"answers": answers})
+    for _ in range(times):
+        worker.call("POST", f"/pages/{page['page_id']}/submission", {"answers": answers})
     job.submitted(worker, page["page_id"], len(got))
     job.show.advance(bar, len(got))
     return got
@@ -150,14 +192,8 @@ def _submit(job: Job, bar: TaskID, worker: Client, page: Any, labels: Mapping[st
 
 def batch_ends(job: Job) -> int:
     """Every accepted answer is decided, the batch is closed; returns how many accepted answers are undecided."""
-    with job.stage("answers are graded", job.answered) as bar:
-
-        def graded() -> Any:
-            progress = job.requester.get(job.batch("/progress"))
-            job.show.update(bar, completed=progress["answers_approved"])
-            return progress if progress["answers_approved"] >= job.answered else None
-
-        progress = until(graded, what="the grading", seconds=PATIENCE_SECONDS, every=POLL_SECONDS)
+    with job.stage("answers are graded", job.answered):
+        progress = _all_graded(job)
     with job.stage("batch is finished", 1), ThreadPoolExecutor(AT_ONCE) as pool:
         if progress["state"] == "active" and progress["tasks_closed"] < progress["task_count"]:
             job.requester.post(job.batch("/close"))  # some rows have fewer labels than others
@@ -215,6 +251,8 @@ def run(job: Job) -> Facts:
         answers_undecided=undecided,
         answers_approved=job.requester.get(job.batch("/progress"))["answers_approved"],
         accuracy=accuracy(results, job.labels.gold),
+        labels_available=job.labels.available,
+        decided_otherwise=decided_otherwise(results, job.labels.labels),
         reward=Decimal(batch["reward"]),
         fee=Decimal(batch["fee"]),
         escrowed=-movements["escrow"],
@@ -260,14 +298,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options.add_argument("--dataset", type=Path, help="a folder with labels.csv and gold.csv")
     options.add_argument("--tasks", type=_count, help="only the first so many tasks of gold.csv")
+    options.add_argument("--dynamic", action="store_true", help="tasks close as soon as they are certain enough")
     options.add_argument("--log", type=Path, default=DEFAULT_LOG, help="where the emulator's log goes")
     chosen = options.parse_args(arguments)
     if chosen.tasks and not chosen.dataset:
         options.error("--tasks takes the first tasks of a data set: say which with --dataset")
+    if chosen.dynamic and not chosen.dataset:
+        options.error("--dynamic leaves out labels of a data set: say which with --dataset")
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
-        labels = who.from_folder(chosen.dataset, chosen.tasks) if chosen.dataset else who.sample()
+        labels = (
+            who.from_folder(chosen.dataset, chosen.tasks, dynamic=chosen.dynamic) if chosen.dataset else who.sample()
+        )
         with running(console=console, log_path=chosen.log) as platform, Progress(*columns, console=console) as show:
             facts = run(Job(platform, labels, show))
     except (*FAILURES, BadDataset, Refused, NeverHappened) as failed:

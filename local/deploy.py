@@ -63,6 +63,7 @@ def deploy(
             _create(engine, stack, parameters or {})
             _read_back(engine, stack, result)
             _set_time_to_live(engine, stack, result.resources[stack.name])
+            _set_object_locks(engine, stack, result.resources[stack.name])
         count = len(result.resources[stack.name])
         say.print(f"  {stack.name:<24} {count} resources", highlight=False)
     return result
@@ -130,3 +131,11 @@ def _set_time_to_live(engine: Engine, stack: AssembledStack, resources: dict[str
         now = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
         if now["TimeToLiveStatus"] == "DISABLED":
             dynamodb.update_time_to_live(TableName=table, TimeToLiveSpecification=wanted)
+
+
+def _set_object_locks(engine: Engine, stack: AssembledStack, resources: dict[str, str]) -> None:
+    """It forgets a bucket's ObjectLockConfiguration too; the emulator's S3 keeps to one that it is told itself."""
+    for logical, resource in stack.template["Resources"].items():
+        wanted = resource.get("Properties", {}).get("ObjectLockConfiguration")
+        if resource["Type"] == "AWS::S3::Bucket" and wanted:
+            engine.client("s3").put_object_lock_configuration(Bucket=resources[logical], ObjectLockConfiguration=wanted)

@@ -35,6 +35,7 @@ def main() -> None:
     _say_which_version()
     _put_groups_into_both_tokens()
     _unpack_each_layer_once()
+    _scale_callbacks()
     _lose_no_time_on_silence()
     _bound_processes(int(os.environ.pop("SMALL_PECK_FUNCTION_PROCESSES", "2")))
     app.main()
@@ -207,6 +208,20 @@ def _unpack_each_layer_once() -> None:
             self.config = whole
 
     lambda_runtime.Worker._spawn = spawning
+
+
+def _scale_callbacks() -> None:
+    """How long a task may wait for its token is a wait like any other: it is shortened with the rest."""
+    from ministack.services import stepfunctions
+
+    original = stepfunctions._invoke_with_callback
+
+    def scaled(resource: str, given: Any, token: str, state: dict[str, Any]) -> Any:
+        if "TimeoutSeconds" in state:
+            state = {**state, "TimeoutSeconds": state["TimeoutSeconds"] * stepfunctions._SFN_WAIT_SCALE}
+        return original(resource, given, token, state)
+
+    stepfunctions._invoke_with_callback = scaled
 
 
 def _lose_no_time_on_silence() -> None:

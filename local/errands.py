@@ -21,7 +21,7 @@ def describe(labels: Labels, **others: Any) -> dict[str, Any]:
         "instructions": "Choose the label that fits best.",
         "price": PRICE,
         "currency": CURRENCY,
-        "min_answers": labels.overlap,
+        "min_answers": 1 if labels.dynamic else labels.overlap,
         "max_answers": labels.overlap,
         "page_size": NAMED_PAGE if labels.named else 10,
         "named": labels.named,

@@ -82,6 +82,8 @@ def _apis() -> Iterator[Api]:
     for audience in AUDIENCES:
         if (ROOT / "functions" / f"{audience}_api" / "handler.py").is_file():
             yield importlib.import_module(f"functions.{audience}_api.handler").api
+    yield importlib.import_module("functions.payout_events.handler").api
+    yield importlib.import_module("functions.funding_events.handler").api
 
 
 if __name__ == "__main__":

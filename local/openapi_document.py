@@ -26,6 +26,7 @@ _TAGS = {
     "worker": "For those who do tasks.",
     "requester": "For those who pay for work.",
     "operator": "For those who run the platform.",
+    "webhooks": "For payment providers, who sign what they say.",
 }
 _DESCRIPTION = """\
 Amounts are decimal strings in currency units, never numbers. Moments are RFC 3339. Lists have signed cursors.
@@ -100,7 +101,10 @@ def build(apis: Sequence[Api], *, version: str) -> Json:
             }
         ],
         "security": [{"token": []}],
-        "tags": [{"name": api.audience, "description": _TAGS.get(api.audience, "")} for api in apis],
+        "tags": [
+            {"name": audience, "description": _TAGS.get(audience, "")}
+            for audience in dict.fromkeys(api.audience for api in apis)
+        ],
         "paths": paths,
         "components": {
             "securitySchemes": {
@@ -130,7 +134,10 @@ def _operation(audience: str, route: Route, schemas: Mapping[str, Json], names: 
     }
     if route.public:
         operation["security"] = []
-    if route.body:
+    if route.raw:
+        content = {"application/json": {"schema": {"type": "object", "description": "As its signature covers it."}}}
+        operation["requestBody"] = {"required": True, "content": content}
+    elif route.body:
         operation["requestBody"] = {
             "required": route.body is not NoBody,
             "content": {"application/json": {"schema": {"$ref": _REF + names[route.body, "validation"]}}},

@@ -1,19 +1,24 @@
 """The platform on this machine: build, synthesize, boot, deploy; and nothing is left of it afterwards."""
 
 import contextlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from cli.wait import NeverHappened
-from local import vendor
+from local import checkout_server, vendor
 from local.assembly import BrokenAssembly
+from local.checkout import Checkout
 from local.deploy import DeployFailed, Deployment, deploy
 from local.engine import Engine, EngineFailed, free_port
 from local.paths import CACHE
 from local.provider import Provider, serving
+from local.rails import peer
+from local.rails.paypal import PayPal
+from local.rails.stripe import Stripe
 from local.synth import SynthFailed, synthesize
 
 FAILURES = (vendor.VendorFailed, SynthFailed, EngineFailed, BrokenAssembly, DeployFailed, NeverHappened)
@@ -24,11 +29,14 @@ DEFAULT_LOG = CACHE / "local.log"
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
-    """The running platform, and the simulated provider that its payouts go to."""
+    """The running platform, and the simulated providers that its money goes to and comes from."""
 
     engine: Engine
     deployment: Deployment
     provider: Provider
+    paypal: PayPal
+    stripe: Stripe
+    checkout: Checkout
 
     @property
     def api(self) -> str:
@@ -55,12 +63,45 @@ def running(
         engine.start()
     try:
         say.print(f"  emulator  {engine.url}", highlight=False)
-        gateway_port = free_port()
-        parameters = {"GatewayUrl": f"http://127.0.0.1:{gateway_port}"}
+        ports = {name: free_port() for name in ("Gateway", "Paypal", "Stripe")}
+        parameters = {f"{name}Url": f"http://127.0.0.1:{port}" for name, port in ports.items()}
+        checkout_port = free_port()
+        parameters |= checkout_server.parameters(checkout_port)
         deployment = deploy(engine, assembly, parameters=parameters, console=say)
-        secret = engine.client("secretsmanager").get_secret_value(SecretId=deployment.output("GatewaySecretArn"))
-        provider = Provider()
-        with serving(provider, secret=secret["SecretString"], port=gateway_port):
-            yield Platform(engine=engine, deployment=deployment, provider=provider)
+        with (
+            _providers(engine, deployment, ports) as (provider, paypal, stripe),
+            checkout_server.in_front_of(engine, deployment, port=checkout_port) as checkout,
+        ):
+            yield Platform(
+                engine=engine,
+                deployment=deployment,
+                provider=provider,
+                paypal=paypal,
+                stripe=stripe,
+                checkout=checkout,
+            )
     finally:
         engine.stop()
+
+
+@contextlib.contextmanager
+def _providers(
+    engine: Engine, deployment: Deployment, ports: Mapping[str, int]
+) -> Iterator[tuple[Provider, PayPal, Stripe]]:
+    """The simulated providers on their ports, with the secrets that they and the platform know each other by."""
+    secrets = engine.client("secretsmanager")
+    host = f"127.0.0.1:{ports['Paypal']}"
+    provider, paypal, stripe = Provider(), PayPal(url=f"http://{host}"), Stripe()
+    told = {"paypal": paypal.webhook_secret(plain_host=host), "stripe": stripe.webhook_secret()}
+    for name, text in {"Paypal": paypal.secret, "Stripe": stripe.secret, "RailEvents": json.dumps(told)}.items():
+        secrets.put_secret_value(SecretId=deployment.output(f"{name}SecretArn"), SecretString=text)
+    gateway = secrets.get_secret_value(SecretId=deployment.output("GatewaySecretArn"))["SecretString"]
+    webhooks = f"{engine.api_url(deployment.output('ApiId'))}/v1/webhooks"
+    with (
+        serving(provider, secret=gateway, port=ports["Gateway"]),
+        peer.serving(paypal, port=ports["Paypal"]),
+        peer.serving(stripe, port=ports["Stripe"]),
+        peer.telling(paypal, f"{webhooks}/paypal"),
+        peer.telling(stripe, f"{webhooks}/stripe"),
+    ):
+        yield provider, paypal, stripe

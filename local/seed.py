@@ -58,6 +58,8 @@ def told(platform: Platform, seeded: Seeded) -> Iterator[str]:
     """The address, who there is, and five lines to paste in another terminal."""
     yield f"API  {platform.api}"
     yield ""
+    yield f"Pay  {platform.checkout.base} (POST /v1/requester/checkouts answers a page there; open it, or POST to it)"
+    yield ""
     yield "People (their tokens are good for an hour)"
     for one in seeded.people:
         yield f"  {one.audience:<10} {one.email}  password {one.password}"

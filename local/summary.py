@@ -1,7 +1,6 @@
 """What a run of the demo came to: its facts, the summary of them, and what is wrong with them."""
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -26,6 +25,10 @@ class Facts:
     answers_undecided: int
     answers_approved: int
     accuracy: float
+    labels_available: int
+    """How many labels the data have, or the batch asks for."""
+    decided_otherwise: int
+    """How many results are not what the engine makes of the same answers outside the platform."""
     reward: Decimal
     fee: Decimal
     escrowed: Decimal
@@ -82,6 +85,8 @@ def faults(facts: Facts) -> list[str]:
             f"rows are unaccounted for: {facts.rows_sent} sent, {facts.rows_read} read, {facts.rows_accepted} "
             f"accepted, {facts.rows_rejected} rejected, {facts.rows_published} in the results"
         )
+    if facts.decided_otherwise:
+        found.append(f"{facts.decided_otherwise} results are not what the engine makes of the same answers")
     return found
 
 
@@ -91,6 +96,8 @@ def summary(facts: Facts) -> dict[str, Any]:
         "tasks": facts.rows_accepted,
         "answers": facts.answers_approved,
         "accuracy": round(facts.accuracy, 6),
+        "labels_saved": round(1 - facts.answers_approved / facts.labels_available, 6),
+        "decided_as_evaluated": not facts.decided_otherwise,
         "credited_micros": _micros(facts.credited),
         "fee_micros": _micros(facts.fees),
         "escrow_left_micros": _micros(facts.total("escrow")),
@@ -108,22 +115,9 @@ def parse_results(content: bytes) -> list[Any]:
 
 
 def accuracy(results: Iterable[Mapping[str, Any]], gold: Mapping[str, str]) -> float:
-    """The share of gold rows whose published result is right. A tie counts for the share of its leaders that are."""
-    right = 0.0
-    for result in results:
-        truth = gold[result["row_id"]]
-        if result["tied"]:
-            leaders = _leaders(one["answer"] for one in result["answers"])
-            right += (truth in leaders) / len(leaders)
-        else:
-            right += result["answer"] == truth
+    """The share of gold rows whose published result is right."""
+    right = sum(1 for result in results if result["answer"] == gold[result["row_id"]])
     return right / len(gold)
-
-
-def _leaders(answers: Iterable[str]) -> list[str]:
-    counts = Counter(answers)
-    best = max(counts.values())
-    return [answer for answer, count in counts.items() if count == best]
 
 
 def _micros(amount: Decimal) -> int:

@@ -73,8 +73,9 @@ def _context(*, vendor: Path, stage: str) -> dict[str, Any]:
 
 def _fingerprint(context: dict[str, Any], vendor: Path) -> str:
     seen = hashlib.sha256(json.dumps(context, sort_keys=True).encode())
-    stamp = vendor.with_suffix(".stamp")
-    seen.update(stamp.read_bytes() if stamp.is_file() else LOCK.read_bytes())
+    for layer in (vendor, *(vendor.with_name(f"{vendor.name}-{name}") for name in ("science", "rails"))):
+        stamp = layer.with_suffix(".stamp")
+        seen.update(stamp.read_bytes() if stamp.is_file() else LOCK.read_bytes())
     for name in _INPUTS:
         start = ROOT / name
         for path in sorted(start.rglob("*")) if start.is_dir() else [start]:

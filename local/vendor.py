@@ -1,9 +1,11 @@
-"""Build the vendor layer from uv.lock: the packages the functions load, for a platform, with bytecode, without Docker.
+"""Build the vendor layers from uv.lock: the packages the functions load, for a platform, with bytecode, without Docker.
 
     python -m local.vendor local     for the interpreter that runs this
     python -m local.vendor lambda    for Python 3.13 on arm64
 
-The result is `build/vendor/<variant>/python`, whose parent is the layer as it stands.
+The results are `build/vendor/<variant>/python`, `build/vendor/<variant>-science/python` and
+`build/vendor/<variant>-rails/python`, whose parents are the layers as they stand: what all functions load, numpy for
+the one that calculates with whole batches, and what speaks to payment providers for the one that pays.
 """
 
 import hashlib
@@ -11,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +27,12 @@ _FROM_THE_RUNTIME = ("boto3", "botocore", "awscrt", "s3transfer")
 _UNWANTED_DIRECTORIES = ("tests", "test", "__pycache__", "bin")
 _UNWANTED_FILES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "py.typed", ".lock")
 _UNWANTED_SUFFIXES = (".pyi", ".c", ".h", ".pyx", ".pxd")
+# By what is added to the variant's name: which packages of the lock.
+_LAYERS = {
+    "": ("--no-default-groups",),
+    "-science": ("--only-group", "science"),
+    "-rails": ("--only-group", "rails"),
+}
 _CORE = ROOT / "layers" / "core"
 
 
@@ -47,7 +56,7 @@ def variants() -> dict[str, Variant]:
         "--python-version",
         "3.13",
         "--python-platform",
-        "aarch64-manylinux2014",
+        "aarch64-manylinux_2_28",
         "--only-binary",
         ":all:",
     )
@@ -58,24 +67,28 @@ def variants() -> dict[str, Variant]:
 
 
 def build(name: str) -> Path:
-    """Build the variant unless it stands already for this lock; returns the directory that is the layer."""
+    """Build the variant's layers unless they stand already for this lock; returns the directory of the one that all
+    functions have.
+    """
     variant = variants()[name]
-    layer, stamp = VENDOR / name, VENDOR / f"{name}.stamp"
-    fingerprint = _fingerprint(variant)
+    layers = {f"{name}{suffix}": groups for suffix, groups in _LAYERS.items()}
     with alone(VENDOR / f"{name}.lock"):
-        if not (layer.is_dir() and stamp.is_file() and stamp.read_text() == fingerprint):
-            stamp.unlink(missing_ok=True)
-            _make(variant, layer)
-            stamp.write_text(fingerprint)
-    _check_size(name, layer)
-    return layer
+        for layer, groups in layers.items():
+            stamp = VENDOR / f"{layer}.stamp"
+            fingerprint = _fingerprint(variant, groups)
+            if not ((VENDOR / layer).is_dir() and stamp.is_file() and stamp.read_text() == fingerprint):
+                stamp.unlink(missing_ok=True)
+                _make(variant, VENDOR / layer, groups)
+                stamp.write_text(fingerprint)
+    _check_size(name, [VENDOR / layer for layer in layers])
+    return VENDOR / name
 
 
-def _make(variant: Variant, layer: Path) -> None:
+def _make(variant: Variant, layer: Path, groups: tuple[str, ...]) -> None:
     making = layer.with_suffix(".part")
     shutil.rmtree(making, ignore_errors=True)
     try:
-        _install(variant, making / "python")
+        _install(variant, making / "python", groups)
         _trim(making / "python")
         _compile(variant, making / "python")
         shutil.rmtree(layer, ignore_errors=True)
@@ -84,15 +97,17 @@ def _make(variant: Variant, layer: Path) -> None:
         shutil.rmtree(making, ignore_errors=True)
 
 
-def _fingerprint(variant: Variant) -> str:
-    told = "\n".join((_RECIPE, variant.python, sys.version if variant.name == "local" else "", *variant.install))
+def _fingerprint(variant: Variant, groups: tuple[str, ...]) -> str:
+    told = "\n".join(
+        (_RECIPE, variant.python, sys.version if variant.name == "local" else "", *variant.install, *groups)
+    )
     return hashlib.sha256(told.encode() + LOCK.read_bytes()).hexdigest()
 
 
-def _install(variant: Variant, target: Path) -> None:
+def _install(variant: Variant, target: Path, groups: tuple[str, ...]) -> None:
     target.mkdir(parents=True)
-    requirements = VENDOR / f"{variant.name}.requirements.txt"
-    export = ("export", "--quiet", "--locked", "--no-default-groups", "--no-emit-project", "--no-header")
+    requirements = target.parent.with_suffix(".requirements.txt")
+    export = ("export", "--quiet", "--locked", *groups, "--no-emit-project", "--no-header")
     requirements.write_text(_without_the_runtimes_own(_uv(*export)))
     _uv(
         "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--target", str(target),
@@ -170,8 +185,9 @@ def _uv(*arguments: str, **environment: str) -> str:
     return done.stdout
 
 
-def _check_size(name: str, layer: Path) -> None:
-    sizes = {"vendor": _megabytes(layer), "core": _megabytes(_CORE)}
+def _check_size(name: str, layers: Sequence[Path]) -> None:
+    sizes = {layer.name.replace(name, "vendor", 1): _megabytes(layer) for layer in layers}
+    sizes |= {"core": _megabytes(_CORE)}
     total = sum(sizes.values())
     told = ", ".join(f"{part} {size:.1f} MB" for part, size in sizes.items())
     if total >= _LIMIT_MEGABYTES:

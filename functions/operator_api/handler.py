@@ -1,16 +1,18 @@
 """The API of operators."""
 
-from functions.operator_api import views
+from functions.operator_api import funds, views
+from functions.operator_api.api import api
 from functions.operator_api.schemas import AuditView, RunBody, RunView
 from smallpeck.kernel.errors import IdempotencyMismatch
 from smallpeck.ledger import audit_service as audits
 from smallpeck.payouts import running
 from smallpeck.payouts.runs import RunNotFound, Waits
 from smallpeck.runtime import wiring
-from smallpeck.runtime.http import Api, Call
+from smallpeck.runtime.http import Call
 from smallpeck.runtime.schemas import NoBody
 
-api = Api("operator")
+__all__ = ["api", "funds", "handler"]
+
 handler = api.handler
 
 

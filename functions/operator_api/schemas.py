@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from smallpeck.runtime.schemas import Body, View
+from smallpeck.runtime.schemas import AmountText, Body, CurrencyText, IdText, View
 
 
 class RunBody(Body):
@@ -49,3 +49,56 @@ class AuditView(View):
     difference_count: int | None
     differences: list[DifferenceView]
     totals: dict[str, dict[str, str]] = Field(description="By class of accounts, then by currency.")
+
+
+class BankCreditBody(Body):
+    """What the bank has booked, as its statement says."""
+
+    bank_entry_id: str = Field(
+        pattern=r"^[\x21-\x7e]{1,140}$", description="The bank's own id of the booking: it names it for ever."
+    )
+    reference: str = Field(max_length=140, description="Whatever the payer wrote.")
+    amount: AmountText
+    currency: CurrencyText = "EUR"
+
+
+class BankCreditView(View):
+    """Money that a bank booked: a requester's, or in suspense."""
+
+    credit_id: str
+    amount: str
+    currency: str
+    reference: str
+    at: str
+    requester_id: str | None
+    suspense_id: str | None
+    reason: str | None = Field(description="Why it stands in suspense.")
+
+
+class SuspenseView(View):
+    """Money that came in and belongs to nobody yet."""
+
+    suspense_id: str
+    source: str
+    state: str
+    amount: str
+    currency: str
+    reason: str
+    reference: str
+    at: str
+    entry_id: str
+    requester_id: str | None
+    resolved_at: str | None
+
+
+class SuspenseList(View):
+    """Money that waits for a decision, oldest first."""
+
+    suspense: list[SuspenseView]
+    next_cursor: str | None
+
+
+class ResolutionBody(Body):
+    """Whose the money is. It goes there once, and what they owe is paid first."""
+
+    requester_id: IdText | None = Field(description="Null: it was sent back to where it came from.")

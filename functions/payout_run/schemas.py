@@ -27,6 +27,20 @@ class SendStep(_Step):
     chunk: Chunk
 
 
+class SendParcelStep(_Step):
+    """Sends one parcel of the members."""
+
+    step: Literal["send_parcel"]
+    parcel: Chunk
+
+
+class WaitStep(_Step):
+    """Goes on, by its token, when the rails have said what became of all members."""
+
+    step: Literal["wait"]
+    token: Annotated[str, Field(min_length=1, max_length=2_048)]
+
+
 class QueryStep(_Step):
     """Asks about one chunk of the members; without a chunk about what earlier runs left."""
 
@@ -42,10 +56,11 @@ class EndStep(_Step):
 
 
 class Frozen(BaseModel):
-    """The frozen membership: how many, and the numbers of their chunks."""
+    """The frozen membership: how many, and the numbers of their chunks and parcels."""
 
     members: int
     chunks: list[int]
+    parcels: list[int]
 
 
 class Done(BaseModel):
@@ -60,9 +75,11 @@ class Ended(BaseModel):
     state: str
     settled: int
     released: int
+    returned: int
     frozen: int
     unresolved: int
     again: bool
+    told: bool
     chunks: list[int]
     wait_seconds: int
     next_round: int

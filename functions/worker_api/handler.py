@@ -1,6 +1,6 @@
-"""The API of workers: here who they are; `work` has what they do, `pay` what they get for it."""
+"""The API of workers: here who they are; `work` has what they do, `pay` what they get, `proof` that it is so."""
 
-from functions.worker_api import pay, views, work
+from functions.worker_api import pay, proof, views, work
 from functions.worker_api.api import api
 from functions.worker_api.schemas import ProfileBody, ProfileView
 from smallpeck.kernel.money import BadAmount
@@ -10,7 +10,7 @@ from smallpeck.runtime import wiring
 from smallpeck.runtime.http import Call
 from smallpeck.runtime.schemas import Health, amount_micros
 
-__all__ = ["api", "handler", "pay", "work"]
+__all__ = ["api", "handler", "pay", "proof", "work"]
 
 handler = api.handler
 

@@ -24,7 +24,7 @@ from smallpeck.payouts import quoting
 from smallpeck.payouts import service as payouts
 from smallpeck.people import service as people
 from smallpeck.people.model import BadDestination, NoDestination
-from smallpeck.runtime import wiring
+from smallpeck.runtime import destinations, wiring
 from smallpeck.runtime.http import Call
 from smallpeck.runtime.schemas import ListQuery, amount_micros, amount_parameter
 from smallpeck.runtime.statements import CurrencyQuery, StatementQuery, StatementView, statement
@@ -77,12 +77,14 @@ def get_destination(call: Call) -> DestinationView:
     summary="Say where to be paid",
 )
 def put_destination(call: Call[DestinationBody]) -> DestinationView:
+    here = wiring.current()
     held = people.put_destination(
         worker_id=call.user_id,
         rail=call.body.rail,
         address=call.body.address,
         now_ms=call.now_ms,
-        destinations=wiring.current().once(wiring.destination_store),
+        rails=here.once(destinations.offered_rails),
+        destinations=here.once(wiring.destination_store),
     )
     return views.destination(held)
 

@@ -223,8 +223,11 @@ class BalanceView(View):
 class DestinationBody(Body):
     """Where to be paid."""
 
-    rail: Literal["gateway"]
-    address: str = Field(max_length=1_000, description="As the rail understands it.")
+    rail: Literal["circle", "gateway", "paypal", "sepa", "stripe"] = Field(description="One that is offered here.")
+    address: str = Field(
+        max_length=1_000,
+        description="As the rail understands it; for sepa `<IBAN>, <holder>`, for circle `<chain>:<address>`.",
+    )
 
 
 class DestinationView(View):

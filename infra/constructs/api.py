@@ -22,6 +22,7 @@ from infra.constructs.function import (
     log_retention,
     output,
 )
+from infra.constructs.funding import FundingSettings
 from infra.constructs.queue import WorkQueue
 from infra.constructs.workflow import Workflow
 from infra.nag import explain
@@ -113,6 +114,23 @@ class Gateway(Construct):
             authorization_scopes=[SCOPE],
         )
 
+    def serve_proof(self, function: Function) -> None:
+        """`GET /v1/keys` and `GET /v1/root`, for anybody: what a proof is checked against must not need a token."""
+        integration = integrations.HttpLambdaIntegration("ProofFunction", function.live)
+        for path in ("/v1/keys", "/v1/root"):
+            for route in self.api.add_routes(path=path, methods=[_METHODS.GET], integration=integration):
+                explain(route, {"AwsSolutions-APIG4": "Public keys and hashes are there for everybody to check with."})
+
+    def serve_webhooks(self, function: Function) -> None:
+        """`POST /v1/webhooks/<rail>`: providers have no token of ours, they sign what they say."""
+        routes = self.api.add_routes(
+            path="/v1/webhooks/{rail}",
+            methods=[_METHODS.POST],
+            integration=integrations.HttpLambdaIntegration("WebhooksFunction", function.live),
+        )
+        for route in routes:
+            explain(route, {"AwsSolutions-APIG4": "Each call is signed by the provider; the function checks that."})
+
     def serve_health(self, function: Function) -> None:
         """`GET /healthz`, for anybody."""
         routes = self.api.add_routes(
@@ -131,6 +149,8 @@ class WorkerApi(Construct):
         self, scope: Construct, construct_id: str, *, shared: Shared, state: StatefulStack, submissions: WorkQueue
     ) -> None:
         super().__init__(scope, construct_id)
+        statement_key, root_key = state.statement_key.key_arn, state.root_key.key_arn
+        seals = (state.objects(state.seals, "lists/"), state.objects(state.seals, "roots/"))
         self.function = Function(
             self,
             "Function",
@@ -149,15 +169,24 @@ class WorkerApi(Construct):
                     "submissions_queue_url": submissions.queue.queue_url,
                     "cursor_secret_arn": state.cursor_secret.secret_arn,
                     "data_key_arn": state.data_key.key_arn,
+                    "seals_bucket": state.seals.bucket_name,
+                    "statement_key_arn": statement_key,
+                    "root_key_arn": root_key,
                     "payout_threshold_micros": shared.stage.payout_threshold_micros,
                     "cooling_off_seconds": shared.stage.cooling_off_seconds,
                     "payout_hour_utc": shared.stage.payout_hour_utc,
+                    "rails": ",".join(shared.stage.rails),
                 },
                 allow=(
                     Allow(("sqs:SendMessage",), (submissions.queue.queue_arn,)),
                     Allow(("secretsmanager:GetSecretValue",), (state.cursor_secret.secret_arn,)),
                     Allow(("kms:GenerateDataKey", "kms:Decrypt"), (state.data_key.key_arn,)),
+                    Allow(("kms:Sign",), (statement_key,)),
+                    Allow(("kms:GetPublicKey",), (statement_key, root_key)),
+                    Allow(("s3:GetObject",), seals, "Which seals prove a statement follows from its rows."),
                 ),
+                # To check an IBAN; nobody else would carry that.
+                rails="sepa" in shared.stage.rails,
             ),
         )
 
@@ -175,6 +204,7 @@ class RequesterApi(Construct):
         batch_finish: Workflow,
         batch_export: Workflow,
         submissions: WorkQueue,
+        funding: FundingSettings,
     ) -> None:
         super().__init__(scope, construct_id)
         finish_arn, export_arn = (one.machine.state_machine_arn for one in (batch_finish, batch_export))
@@ -198,6 +228,8 @@ class RequesterApi(Construct):
                     "cursor_secret_arn": state.cursor_secret.secret_arn,
                     "fee_basis_points": shared.stage.fee_basis_points,
                     "max_deposit_micros": shared.stage.max_deposit_micros,
+                    **funding.checkouts,
+                    **funding.bank,
                 },
                 allow=(
                     Allow(("s3:PutObject",), (uploads,), _BY_BATCH),
@@ -205,13 +237,15 @@ class RequesterApi(Construct):
                     Allow(("states:StartExecution",), (finish_arn, export_arn)),
                     Allow(("sqs:SendMessage",), (submissions.queue.queue_arn,)),
                     Allow(("secretsmanager:GetSecretValue",), (state.cursor_secret.secret_arn,)),
+                    funding.allow,
                 ),
+                rails=True,
             ),
         )
 
 
 class OperatorApi(Construct):
-    """`operator_api`: starts audits and payout runs and shows what became of them."""
+    """`operator_api`: starts audits and payout runs, shows what became of them, and enters what a bank booked."""
 
     def __init__(
         self,
@@ -233,7 +267,7 @@ class OperatorApi(Construct):
                 name="operator_api",
                 memory_mb=1_024,
                 timeout_seconds=15,
-                tables={"platform": (*READ, *CHANGE)},
+                tables={"platform": (*READ, *CHANGE), "ledger": ENTRIES_APPEND},
                 settings={
                     "books_audit_arn": arns[0],
                     "payout_run_arn": arns[1],

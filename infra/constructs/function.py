@@ -48,13 +48,18 @@ class Allow:
     actions: tuple[str, ...]
     resources: tuple[str, ...]
     because: str = ""
+    only_where: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    """Conditions of the statement, as IAM spells them."""
 
 
 def statements(allows: Iterable[Allow]) -> iam.PolicyDocument:
     """The policy that a role has inline."""
     return iam.PolicyDocument(
         statements=[
-            iam.PolicyStatement(actions=list(allow.actions), resources=list(allow.resources)) for allow in allows
+            iam.PolicyStatement(
+                actions=list(allow.actions), resources=list(allow.resources), conditions=allow.only_where or None
+            )
+            for allow in allows
         ]
     )
 
@@ -75,6 +80,8 @@ class Shared:
     target: Target
     core: lambda_.ILayerVersion
     vendor: lambda_.ILayerVersion
+    science: lambda_.ILayerVersion
+    rails: lambda_.ILayerVersion
     tables: Mapping[str, dynamodb.ITableV2]
     alarms: Alarms
 
@@ -93,6 +100,10 @@ class FunctionSpec:
     allow: Sequence[Allow] = ()
     vendor: bool = True
     """Whether it loads third-party packages."""
+    science: bool = False
+    """Whether it calculates with whole batches: numpy is in a layer of its own, so that nobody else carries it."""
+    rails: bool = False
+    """Whether it speaks to payment providers through packages of theirs, which are in a layer of their own too."""
 
 
 class Function(Construct):
@@ -117,7 +128,7 @@ class Function(Construct):
             architecture=shared.target.architecture,
             handler=f"functions.{spec.name}.handler.handler",
             code=shared.target.function_code(spec.name),
-            layers=[shared.core, shared.vendor] if spec.vendor else [shared.core],
+            layers=self._layers(),
             role=self.role,
             log_group=log_group,
             memory_size=spec.memory_mb,
@@ -139,6 +150,15 @@ class Function(Construct):
             self.function,
             {"AwsSolutions-L1": "The vendor layer is locked and built for one Python; a newer one is a new lock."},
         )
+
+    def _layers(self) -> list[lambda_.ILayerVersion]:
+        shared, spec = self._shared, self.spec
+        return [
+            shared.core,
+            *([shared.vendor] if spec.vendor else []),
+            *([shared.science] if spec.science else []),
+            *([shared.rails] if spec.rails else []),
+        ]
 
     def _environment(self) -> dict[str, str]:
         names = {f"{table}_table": self._shared.tables[table].table_name for table in self.spec.tables}

@@ -24,13 +24,16 @@ from infra.constructs.workflow import Workflow
 from infra.stacks.stateful import StatefulStack
 
 _GRADER_TIMEOUT_SECONDS = 60
+_REESTIMATE_MB = 3_008  # ten million answers with their models; docs/scale.md has the measurement
 _UPLOADS_PREFIX = "uploads/"
 _INBOX_PREFIX = "inbox/"
 _NAMED_BY_BATCH = "Objects are named by the batch they belong to; the prefix is all that a role can know."
 
 
 class BatchFinish(Construct):
-    """`batch_finish` and its workflows: recount, close, refund, publish; and export while the batch runs."""
+    """`batch_finish` and `reestimate` with their workflows: recount, close, refund, estimate again, publish; and export
+    while the batch runs.
+    """
 
     def __init__(self, scope: Construct, construct_id: str, *, shared: Shared, state: StatefulStack) -> None:
         super().__init__(scope, construct_id)
@@ -48,8 +51,30 @@ class BatchFinish(Construct):
                 allow=(Allow(("s3:PutObject", "s3:AbortMultipartUpload"), (results,), _NAMED_BY_BATCH),),
             ),
         )
+        notes = state.objects(state.work, "reestimates/")
+        self.reestimate = Function(
+            self,
+            "Reestimate",
+            shared=shared,
+            spec=FunctionSpec(
+                name="reestimate",
+                memory_mb=_REESTIMATE_MB,
+                timeout_seconds=900,
+                tables={"platform": (*READ, "UpdateItem")},
+                settings={"work_bucket": state.work.bucket_name},
+                allow=(
+                    Allow(("s3:GetObject",), (notes,), _NAMED_BY_BATCH),
+                    Allow(("s3:PutObject", "s3:AbortMultipartUpload"), (notes, results), _NAMED_BY_BATCH),
+                ),
+                science=True,
+            ),
+        )
         self.workflow = Workflow(
-            self, "Workflow", shared=shared, name="batch_finish", functions={"BatchFinish": self.function}
+            self,
+            "Workflow",
+            shared=shared,
+            name="batch_finish",
+            functions={"BatchFinish": self.function, "Reestimate": self.reestimate},
         )
         self.export = Workflow(
             self, "Export", shared=shared, name="batch_export", functions={"BatchFinish": self.function}

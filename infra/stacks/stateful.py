@@ -6,6 +6,7 @@ from typing import Any, cast
 from aws_cdk import ArnFormat, CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
@@ -37,8 +38,16 @@ _UPLOADS_RULES = [
     s3.LifecycleRule(prefix="inbox/", expiration=Duration.days(30), noncurrent_version_expiration=Duration.days(7)),
 ]
 _WORK_RULES = [
+    s3.LifecycleRule(prefix="seal-runs/", expiration=Duration.days(7)),
+    s3.LifecycleRule(prefix="audit-parts/", expiration=Duration.days(7)),
     s3.LifecycleRule(abort_incomplete_multipart_upload_after=Duration.days(1)),
     s3.LifecycleRule(prefix="imports/", expiration=Duration.days(_DAYS_KEPT)),
+    s3.LifecycleRule(prefix="reestimates/", expiration=Duration.days(_DAYS_KEPT)),
+    # Payment files and the bank's answers name people and their accounts; the rail looks at them for a week.
+    s3.LifecycleRule(prefix="sepa/out/", expiration=Duration.days(14)),
+    s3.LifecycleRule(prefix="sepa/in/", expiration=Duration.days(30)),
+    # A bank may ask for money back for 13 months.
+    *(s3.LifecycleRule(prefix=one, expiration=Duration.days(400)) for one in ("sepa/sent/", "sepa/held/", "circle/")),
 ]
 
 
@@ -59,11 +68,27 @@ class StatefulStack(Stack):
         )
         self.uploads = self._bucket("Uploads", versioned=True, rules=_UPLOADS_RULES, methods=[s3.HttpMethods.POST])
         self.work = self._bucket("Work", versioned=False, rules=_WORK_RULES, methods=[s3.HttpMethods.GET])
+        self.seals = self._seals()
+        self.statement_key = self._signing_key("StatementKey", "Signs the statements that workers are given")
+        self.root_key = self._signing_key("RootKey", "Signs the daily roots of the books")
         self._tell_event_bridge(self.uploads)
+        self._tell_event_bridge(self.work)
         self.pool = self._user_pool()
         self.clients = {audience: self._client(audience) for audience in AUDIENCES}
         self.cursor_secret = self._secret("CursorSecret", "Signs the cursors that callers hold")
         self.gateway_secret = self._secret("GatewaySecret", "What the payout provider knows us by")
+        self.rail_secrets = {
+            "paypal": self._told_secret("PaypalSecret", "Our account at PayPal: client_id, client_secret"),
+            "stripe": self._told_secret("StripeSecret", "Our account at Stripe: api_key"),
+            "sepa": self._told_secret("SepaSecret", "The bank account that pays: name, iban, schema, key_id"),
+            "circle": self._told_secret("CircleSecret", "Our account at Circle: api_key, wallet_id, references"),
+        }
+        self.rail_events_secret = self._told_secret(
+            "RailEventsSecret",
+            "What webhooks are checked with: paypal.webhook_id, stripe.signing_secrets, circle.topic_arn",
+        )
+        self.checkout_secret = self._secret("CheckoutSecret", "Our key at the provider of requesters' checkouts")
+        self.checkout_events_secret = self._secret("CheckoutEventsSecret", "What that provider signs its webhooks with")
         self._outputs()
 
     def objects(self, bucket: s3.IBucket, prefix: str) -> str:
@@ -100,9 +125,49 @@ class StatefulStack(Stack):
             removal_policy=self._removal,
         )
 
+    def _seals(self) -> s3.Bucket:
+        days = Duration.days(self._stage.seal_retention_days)
+        lock = s3.ObjectLockRetention.compliance if self._stage.seal_compliance else s3.ObjectLockRetention.governance
+        bucket = self._bucket("Seals", versioned=True, rules=[], methods=[], lock=lock(days))
+        # The lock keeps every version; these two keep the first one in sight.
+        self._deny(bucket, "NothingIsReplaced", "s3:PutObject", {"Null": {"s3:if-none-match": "true"}})
+        self._deny(bucket, "NothingIsHidden", "s3:DeleteObject", None)
+        return bucket
+
+    def _deny(self, bucket: s3.Bucket, sid: str, action: str, conditions: Mapping[str, Any] | None) -> None:
+        bucket.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid=sid,
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=[action],
+                resources=[bucket.arn_for_objects("*")],
+                conditions=conditions,
+            )
+        )
+
+    def _signing_key(self, construct_id: str, description: str) -> kms.Key:
+        return kms.Key(
+            self,
+            construct_id,
+            description=description,
+            key_spec=kms.KeySpec.ECC_NIST_P256,
+            key_usage=kms.KeyUsage.SIGN_VERIFY,
+            removal_policy=self._removal,
+        )
+
     def _bucket(
-        self, construct_id: str, *, versioned: bool, rules: list[s3.LifecycleRule], methods: list[s3.HttpMethods]
+        self,
+        construct_id: str,
+        *,
+        versioned: bool,
+        rules: list[s3.LifecycleRule],
+        methods: list[s3.HttpMethods],
+        lock: s3.ObjectLockRetention | None = None,
     ) -> s3.Bucket:
+        cors = s3.CorsRule(
+            allowed_methods=methods, allowed_origins=list(self._stage.allowed_origins), allowed_headers=["*"]
+        )
         bucket = s3.Bucket(
             self,
             construct_id,
@@ -113,11 +178,9 @@ class StatefulStack(Stack):
             enforce_ssl=True,
             minimum_tls_version=1.2,
             lifecycle_rules=rules,
-            cors=[
-                s3.CorsRule(
-                    allowed_methods=methods, allowed_origins=list(self._stage.allowed_origins), allowed_headers=["*"]
-                )
-            ],
+            cors=[cors] if methods else None,
+            object_lock_enabled=True if lock else None,
+            object_lock_default_retention=lock,
             removal_policy=self._removal,
         )
         reason = (
@@ -211,14 +274,35 @@ class StatefulStack(Stack):
         explain(secret, {"AwsSolutions-SMG4": reason})
         return secret
 
+    def _told_secret(self, construct_id: str, description: str) -> secretsmanager.Secret:
+        secret = secretsmanager.Secret(
+            self,
+            construct_id,
+            description=description,
+            # Whoever deploys puts in what the provider gave them; until then it is an object without it.
+            generate_secret_string=secretsmanager.SecretStringGenerator(
+                secret_string_template="{}",  # noqa: S106 - what a secret is made from
+                generate_string_key="unused",
+                exclude_punctuation=True,
+            ),
+            removal_policy=self._removal,
+        )
+        explain(secret, {"AwsSolutions-SMG4": "The provider makes it; nobody here could make another."})
+        return secret
+
     def _outputs(self) -> None:
         values = {
             **{f"{name.capitalize()}TableName": table.table_name for name, table in self.tables.items()},
             "UploadsBucketName": self.uploads.bucket_name,
             "WorkBucketName": self.work.bucket_name,
+            "SealsBucketName": self.seals.bucket_name,
             "UserPoolId": self.pool.user_pool_id,
             **{f"{name.capitalize()}ClientId": client.user_pool_client_id for name, client in self.clients.items()},
             "GatewaySecretArn": self.gateway_secret.secret_arn,
+            **{f"{name.capitalize()}SecretArn": secret.secret_arn for name, secret in self.rail_secrets.items()},
+            "RailEventsSecretArn": self.rail_events_secret.secret_arn,
+            "CheckoutSecretArn": self.checkout_secret.secret_arn,
+            "CheckoutEventsSecretArn": self.checkout_events_secret.secret_arn,
         }
         for name, value in values.items():
             CfnOutput(self, name, value=value)

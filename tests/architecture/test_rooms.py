@@ -12,7 +12,7 @@ import pytest
 
 from tests.architecture.sources import LAYER, ROOT, Source, functions, infra, layer
 
-FEATURES = ("tasks", "people", "payouts", "ledger")
+FEATURES = ("tasks", "people", "payouts", "funding", "ledger")
 
 # Modules that speak to AWS or to a provider; everything else decides, and knows neither.
 SPEAKS_TO_AWS = (
@@ -20,7 +20,11 @@ SPEAKS_TO_AWS = (
     "smallpeck.runtime.*",
     "smallpeck.*store",
 )
-SPEAKS_TO_PROVIDERS = ("smallpeck.payouts.rails*",)
+SPEAKS_TO_PROVIDERS = (
+    "smallpeck.payouts.rails*",
+    "smallpeck.funding.stripe_checkout",
+    "smallpeck.funding.stripe_events",
+)
 
 
 def is_one_of(module: str, patterns: tuple[str, ...]) -> bool:
@@ -128,10 +132,15 @@ def test_only_tables_stores_and_the_runtime_speak_to_aws() -> None:
     assert guilty == []
 
 
-def test_the_cipher_has_one_place() -> None:
+def test_cryptography_has_its_places() -> None:
     users = [one.module for one in layer() if any(name.startswith("cryptography") for name in one.imported())]
 
-    assert users == ["smallpeck.people.sealing"]
+    assert users == [
+        "smallpeck.ledger.signatures",
+        "smallpeck.payouts.rails.circle_events",
+        "smallpeck.payouts.rails.paypal_events",
+        "smallpeck.people.sealing",
+    ]
 
 
 def outside_of(source: Source, *allowed: str) -> list[str]:
@@ -151,7 +160,8 @@ def test_the_kernel_imports_nothing_but_itself() -> None:
 
 def test_consensus_is_the_standard_library_and_numpy_where_a_batch_is_re_estimated() -> None:
     consensus = [source for source in layer() if source.module.startswith("smallpeck.consensus")]
-    found = {source.name: set(outside_of(source, "smallpeck.consensus")) for source in consensus}
+    words = ("smallpeck.consensus", "smallpeck.kernel")
+    found = {source.name: set(outside_of(source, *words)) for source in consensus}
 
     assert consensus
     assert {name: beyond for name, others in found.items() if (beyond := others - {"numpy", "numpy.typing"})} == {}

@@ -5,7 +5,6 @@ import io
 import json
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,15 @@ from local import answers, demo
 from local.paths import ROOT
 from local.running import running
 from local.summary import faults, summary
+from smallpeck.consensus.evaluate import evaluate
 
 RTE = ROOT.parent / "shared" / "datasets" / "rte"
 KEYS = [
     "tasks",
     "answers",
     "accuracy",
+    "labels_saved",
+    "decided_as_evaluated",
     "credited_micros",
     "fee_micros",
     "escrow_left_micros",
@@ -56,7 +58,7 @@ def test_the_sample(tmp_path: Path) -> None:
     assert told["accuracy"] > 0.8
 
 
-def test_real_labels_give_what_an_independent_plurality_gives(tmp_path: Path) -> None:
+def test_real_labels_give_what_the_engine_gives_outside_the_platform(tmp_path: Path) -> None:
     if not RTE.is_dir():
         pytest.skip(f"{RTE} is not there")
     labels = answers.from_folder(RTE, 100)
@@ -65,21 +67,36 @@ def test_real_labels_give_what_an_independent_plurality_gives(tmp_path: Path) ->
         facts = demo.run(demo.Job(platform, labels, Progress(console=console)))
         books = platform.provider.books()
 
-    truth = _plurality(RTE, 100)
     assert faults(facts) == []
     told = summary(facts)
     assert list(told) == KEYS
-    assert (told["tasks"], told["answers"]) == (100, 1_000)
-    assert told["accuracy"] >= 0.87
-    assert told["accuracy"] == pytest.approx(truth, abs=1e-6)
+    assert (told["tasks"], told["answers"], told["labels_saved"]) == (100, 1_000, 0)
+    assert told["accuracy"] == pytest.approx(_evaluated(tmp_path, labels, "all"), abs=1e-6)
+    assert told["accuracy"] > 0.87
+    assert told["decided_as_evaluated"]
     assert facts.credited + facts.fees + facts.refunded == facts.escrowed
     assert (told["escrow_left_micros"], told["books_balanced"]) == (0, True)
     assert books["most_payments_per_key"] == 1
     assert books["paid_count"] == books["keys"] == told["payouts_settled"] > 0
 
 
-def test_rows_with_fewer_labels_are_refunded_and_ties_count_in_part(tmp_path: Path) -> None:
-    """Three labels here, two there, one tie of two: the batch is closed early, and what was not answered comes back."""
+def test_a_batch_that_stops_when_it_is_certain_saves_labels(tmp_path: Path) -> None:
+    """Every page is sent twice, and the workers come side by side."""
+    if not RTE.is_dir():
+        pytest.skip(f"{RTE} is not there")
+    arguments = ("--dataset", str(RTE), "--tasks", "60", "--dynamic", "--log", str(tmp_path / "engine.log"))
+    code, told = _demo(*arguments)
+    assert code == 0
+    assert told["tasks"] == 60
+    assert told["labels_saved"] > 0.3
+    assert told["accuracy"] > 0.8
+    assert told["decided_as_evaluated"]
+    assert told["credited_micros"] == told["answers"] * REWARD_MICROS
+    assert (told["escrow_left_micros"], told["books_balanced"]) == (0, True)
+
+
+def test_rows_with_fewer_labels_are_refunded(tmp_path: Path) -> None:
+    """Three labels here, two there, one elsewhere: the batch is closed early; what was not answered comes back."""
     given = {
         "a": {"ann": "x", "bob": "x", "cid": "y"},
         "b": {"ann": "x", "bob": "y"},
@@ -94,24 +111,19 @@ def test_rows_with_fewer_labels_are_refunded_and_ties_count_in_part(tmp_path: Pa
 
     assert code == 0
     assert (told["tasks"], told["answers"]) == (3, 6)
-    assert told["accuracy"] == pytest.approx((1 + 0.5 + 0) / 3, abs=1e-6)
+    assert told["decided_as_evaluated"]
     assert (told["credited_micros"], told["fee_micros"]) == (6 * REWARD_MICROS, 6 * FEE_MICROS)
     assert (told["escrow_left_micros"], told["books_balanced"]) == (0, True)
     assert (told["payouts_settled"], told["paid_out_micros"]) == (0, 0)
 
 
-def _plurality(folder: Path, tasks: int) -> float:
-    """The accuracy of a plurality over the files themselves, ties counted in part."""
-    with (folder / "gold.csv").open(newline="") as file:
-        gold = [(row["task"], row["label"]) for row in csv.DictReader(file)][:tasks]
-    with (folder / "labels.csv").open(newline="") as file:
-        labels = [(row["task"], row["label"]) for row in csv.DictReader(file)]
-    score = 0.0
-    for task, truth in gold:
-        counts = Counter(label for labelled, label in labels if labelled == task)
-        leaders = {label for label, count in counts.items() if count == max(counts.values())}
-        score += (truth in leaders) / len(leaders)
-    return score / len(gold)
+def _evaluated(folder: Path, labels: answers.Labels, mode: str) -> float:
+    """The accuracy that `evaluate` reaches on the same answers."""
+    _write(folder / "gold.csv", ["task", "label"], labels.gold.items())
+    rows = [(task, worker, label) for worker, given in labels.answers.items() for task, label in given.items()]
+    _write(folder / "labels.csv", ["task", "worker", "label"], rows)
+    run = evaluate(kind="choice", labels=folder / "labels.csv", gold=folder / "gold.csv", mode=mode)
+    return float(str(run.report["accuracy"]))
 
 
 def _write(path: Path, header: list[str], rows: Any) -> None:

@@ -35,8 +35,9 @@ def main(out: Path) -> None:
 
 def _vendor(out: Path, content: str) -> Path:
     vendor = out / f"vendor-{content}"
-    (vendor / "python").mkdir(parents=True)
-    (vendor / "python" / "package.py").write_text(f"CONTENT = {content!r}\n")
+    for layer in (vendor, *(out / f"vendor-{content}-{name}" for name in ("science", "rails"))):
+        (layer / "python").mkdir(parents=True)
+        (layer / "python" / "package.py").write_text(f"CONTENT = {layer.name!r}\n")
     return vendor
 
 

@@ -1,4 +1,4 @@
-"""How a batch is finished: the real definition, run by the emulator, with a function that plays what it is told."""
+"""How a batch is finished: the real definition, run by the emulator, with a function that plays both it calls."""
 
 import io
 import json
@@ -24,7 +24,7 @@ def handler(event, context):
         calls.seek(0)
         before = [json.loads(line) for line in calls]
         calls.write(json.dumps(event) + "\\n")
-    same = [one for one in before if one["step"] == event["step"] and one["batch_id"] == event["batch_id"]]
+    same = [one for one in before if one == event]
     part = json.loads(os.environ["PARTS"])[event["batch_id"]]
     error = part.get(event["step"])
     if error and len(same) < error["times"]:
@@ -32,6 +32,10 @@ def handler(event, context):
     if event["step"] == "recount":
         ready = len(same) >= part.get("waits", 0)
         return {"open_leases": 0 if ready else 3, "undecided": 0, "ready": ready, "wait_seconds": 30}
+    if event["step"] == "plan":
+        return {"way": part.get("way", "none"), "chunks": list(range(part.get("chunks", 0)))}
+    if event["step"] == "fit":
+        return {"round": event["round"] + 1, "done": event["round"] >= part.get("rounds", 0)}
     return {"shards": 2}
 """
 PARTS: Mapping[str, Mapping[str, Any]] = {
@@ -39,8 +43,14 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
     "b-with-open-leases": {"waits": 2},
     "b-busy": {"begin": {"name": "SmallPeck.Unavailable", "times": 2}},
     "b-last-settlement": {"refund": {"name": "SmallPeck.Conflict", "times": 1}},
+    "b-models": {"way": "models", "chunks": 3},
+    "b-counts": {"way": "counts", "chunks": 2, "rounds": 3},
+    "b-many": {"way": "models", "chunks": 216},
+    "b-busy-chunk": {"way": "models", "chunks": 2, "gather": {"name": "SmallPeck.Unavailable", "times": 1}},
+    "b-broken-chunk": {"way": "models", "chunks": 2, "decide": {"name": "ValueError", "times": 99}},
     "b-broken": {"publish": {"name": "ValueError", "times": 99}},
 }
+LAST = ("plan", "conclude", "publish", "end")
 
 
 class Ended(NamedTuple):
@@ -75,7 +85,9 @@ class Workflow:
             Environment={"Variables": {"CALLS": str(calls), "PARTS": json.dumps(PARTS)}},
         )
         arn = functions.get_function(FunctionName="player")["Configuration"]["FunctionArn"]
-        definition = (WORKFLOWS / "batch_finish.asl.json").read_text().replace("${BatchFinish}", arn)
+        definition = (WORKFLOWS / "batch_finish.asl.json").read_text()
+        for name in ("${BatchFinish}", "${Reestimate}"):
+            definition = definition.replace(name, arn)
         self._arn = self._states.create_state_machine(name="finish", definition=definition, roleArn=ROLE)[
             "stateMachineArn"
         ]
@@ -113,33 +125,76 @@ def test_a_batch_without_open_work_is_finished_in_one_go(workflow: Workflow) -> 
     assert ended.status == "SUCCEEDED"
     assert ended.calls == [
         {"step": "begin", "batch_id": "b-at-once", "final": "cancelled"},
-        *({"step": step, "batch_id": "b-at-once"} for step in ("recount", "refund", "publish", "end")),
+        *({"step": step, "batch_id": "b-at-once"} for step in ("recount", "refund", "plan")),
+        {"step": "conclude", "batch_id": "b-at-once", "round": 0},
+        *({"step": step, "batch_id": "b-at-once"} for step in ("publish", "end")),
     ]
 
 
 def test_open_leases_are_waited_for(workflow: Workflow) -> None:
     ended = workflow.run({"batch_id": "b-with-open-leases", "final": "closed"})
     assert ended.status == "SUCCEEDED"
-    assert ended.steps == ["begin", "recount", "recount", "recount", "refund", "publish", "end"]
+    assert ended.steps == ["begin", "recount", "recount", "recount", "refund", *LAST]
 
 
 def test_a_step_is_made_again_while_something_is_busy(workflow: Workflow) -> None:
     ended = workflow.run({"batch_id": "b-busy", "final": "closed"})
     assert ended.status == "SUCCEEDED"
-    assert ended.steps == ["begin", "begin", "begin", "recount", "refund", "publish", "end"]
+    assert ended.steps == ["begin", "begin", "begin", "recount", "refund", *LAST]
 
 
 def test_a_refund_waits_for_the_last_settlement(workflow: Workflow) -> None:
     ended = workflow.run({"batch_id": "b-last-settlement", "final": "closed"})
     assert ended.status == "SUCCEEDED"
-    assert ended.steps == ["begin", "recount", "refund", "refund", "publish", "end"]
+    assert ended.steps == ["begin", "recount", "refund", "refund", *LAST]
+
+
+def test_the_chunks_are_gathered_fitted_and_decided(workflow: Workflow) -> None:
+    ended = workflow.run({"batch_id": "b-models", "final": "closed"})
+    assert ended.status == "SUCCEEDED"
+    assert ended.steps[3:] == ["plan", *["gather"] * 3, "fit", *["decide"] * 3, "conclude", "publish", "end"]
+    assert chunks(ended, "gather") == [(0, None), (1, None), (2, None)]
+    assert chunks(ended, "decide") == [(0, 1), (1, 1), (2, 1)]
+
+
+def test_rounds_of_tallies_go_on_until_all_is_known(workflow: Workflow) -> None:
+    ended = workflow.run({"batch_id": "b-counts", "final": "closed"})
+    assert ended.status == "SUCCEEDED"
+    rounds = [*["tally"] * 2, "fit"] * 3
+    assert ended.steps[3:] == ["plan", *["gather"] * 2, "fit", *rounds, *["decide"] * 2, "conclude", "publish", "end"]
+    assert [call["round"] for call in ended.calls if call["step"] == "fit"] == [0, 1, 2, 3]
+    assert chunks(ended, "tally") == [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]
+    assert chunks(ended, "decide") == [(0, 4), (1, 4)]
+
+
+def test_the_largest_batch_passes_through_whole(workflow: Workflow) -> None:
+    ended = workflow.run({"batch_id": "b-many", "final": "closed"})
+    assert ended.status == "SUCCEEDED"
+    assert chunks(ended, "decide") == [(number, 1) for number in range(216)]
+
+
+def test_a_chunk_is_made_again_while_something_is_busy(workflow: Workflow) -> None:
+    ended = workflow.run({"batch_id": "b-busy-chunk", "final": "closed"})
+    assert ended.status == "SUCCEEDED"
+    assert chunks(ended, "gather") == [(0, None), (0, None), (1, None), (1, None)]
+
+
+def test_a_chunk_that_cannot_be_decided_ends_the_workflow_before_anything_is_published(workflow: Workflow) -> None:
+    ended = workflow.run({"batch_id": "b-broken-chunk", "final": "closed"})
+    assert (ended.status, ended.error) == ("FAILED", "ValueError")
+    assert not {"publish", "end"} & set(ended.steps)
+
+
+def chunks(ended: Ended, step: str) -> list[tuple[int, int | None]]:
+    """The chunks and rounds that a step was called for, sorted."""
+    return sorted((call["chunk"], call.get("round")) for call in ended.calls if call["step"] == step)
 
 
 def test_a_fault_ends_the_workflow_with_its_name_and_is_not_tried_again(workflow: Workflow) -> None:
     ended = workflow.run({"batch_id": "b-broken", "final": "closed"})
     assert (ended.status, ended.error) == ("FAILED", "ValueError")
     assert "as told" in (ended.cause or "")
-    assert ended.steps == ["begin", "recount", "refund", "publish"]
+    assert ended.steps == ["begin", "recount", "refund", "plan", "conclude", "publish"]
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,22 @@ from tests.infra.synthesis import OTHER_VENDOR
 from tests.infra.templates import Deployment, flat
 
 RUNTIME = CORE / "python" / "smallpeck" / "runtime"
-WIRING = tuple(RUNTIME / f"{name}.py" for name in ("wiring", "exports", "inboxes", "payout_schedule"))
+WIRING = tuple(
+    RUNTIME / f"{name}.py"
+    for name in (
+        "wiring",
+        "exports",
+        "reestimating",
+        "inboxes",
+        "payout_schedule",
+        "payout_rails",
+        "proving",
+        "funding",
+    )
+)
 WITHOUT_VENDOR = {"token_groups"}
+WITH_SCIENCE = {"reestimate"}
+WITH_RAILS = {"payout_run", "requester_api", "funding_events", "funding_watch"}
 
 
 def test_every_folder_has_its_function_and_every_function_its_folder(deployment: Deployment) -> None:
@@ -37,15 +51,18 @@ def test_a_package_holds_one_function_under_the_name_that_tests_use(deployment: 
 
 def test_layers_are_the_business_code_as_it_stands_and_the_vendored_packages(deployment: Deployment) -> None:
     layers = deployment.properties("AWS::Lambda::LayerVersion")
-    core, vendor = (
+    core, rails, science, vendor = (
         deployment.directory / f"asset.{layers[name]['Content']['S3Key'].removesuffix('.zip')}"
         for name in sorted(layers)
     )
     sources = {path.relative_to(CORE) for path in CORE.rglob("*.py")}
     assert sources == {path.relative_to(core) for path in core.rglob("*.py")}
-    assert (vendor / "python" / "package.py").is_file()
+    assert "vendor-one'" in (vendor / "python" / "package.py").read_text()
+    assert "vendor-one-science" in (science / "python" / "package.py").read_text()
+    assert "vendor-one-rails" in (rails / "python" / "package.py").read_text()
     for folder, properties in deployment.functions.items():
-        assert len(properties["Layers"]) == (1 if folder in WITHOUT_VENDOR else 2)
+        wanted = 1 if folder in WITHOUT_VENDOR else 3 if folder in WITH_SCIENCE | WITH_RAILS else 2
+        assert len(properties["Layers"]) == wanted
 
 
 def test_bytecode_is_that_of_the_python_it_will_run_on(deployment: Deployment) -> None:
@@ -203,7 +220,8 @@ def test_a_client_finds_what_it_needs_in_the_outputs(deployment: Deployment) -> 
         "UploadsBucketName", "WorkBucketName", "PlatformTableName", "LedgerTableName", "PeopleTableName",
         "KeysTableName", "SubmissionsQueueUrl", "SubmissionsDeadLetterQueueUrl", "ImportMachineArn",
         "InboxMachineArn", "BatchExportMachineArn", "BatchFinishMachineArn", "PayoutRunMachineArn",
-        "PayoutScheduleMachineArn", "BooksAuditMachineArn", "GatewaySecretArn", "AlarmTopicArn",
+        "PayoutScheduleMachineArn", "BooksAuditMachineArn", "BooksSealMachineArn",
+        "SealsBucketName", "GatewaySecretArn", "AlarmTopicArn",
     } <= outputs  # fmt: skip
 
 
@@ -219,8 +237,10 @@ def test_a_template_says_nothing_of_an_account(deployment: Deployment) -> None:
 
 def test_a_part_that_is_missing_is_named(tmp_path: Path) -> None:
     on = target({"vendor": str(tmp_path)}, local=True)
-    with pytest.raises(MissingPart, match="build the vendor layer first"):
+    with pytest.raises(MissingPart, match="build the vendor layers first"):
         on.vendor_code()
+    with pytest.raises(MissingPart, match=r"-science/python is missing"):
+        on.science_code()
     with pytest.raises(MissingPart, match=r"functions/nobody/handler\.py"):
         on.function_code("nobody")
     on.clean()
@@ -243,5 +263,5 @@ def test_targets_are_this_machine_or_the_one_that_is_deployed_to() -> None:
 def test_workflows_have_a_file_each() -> None:
     assert {path.name for path in WORKFLOWS.glob("*.json")} == {
         "import.asl.json", "inbox.asl.json", "batch_finish.asl.json", "batch_export.asl.json", "payout_run.asl.json",
-        "payout_schedule.asl.json", "books_audit.asl.json",
+        "payout_schedule.asl.json", "books_audit.asl.json", "books_seal.asl.json",
     }  # fmt: skip

@@ -14,14 +14,21 @@ LEDGER_WRITERS = {
     "grader",
     "batch_finish",
     "inbox_open",
+    "operator_api",
+    "funding_events",
+    "funding_watch",
     "payout_run",
     "payout_schedule",
+    "payout_events",
 }
-LEDGER_SCANNERS = {"books_audit"}
+LEDGER_SCANNERS = {"books_audit", "books_seal"}
 PERSONAL = {"worker_api", "payout_run"}
 
 # A role's wildcard -> why no narrower resource can be named.
-PREFIXES = ("/uploads/*", "/inbox/*", "/inbox/*.report.json", "/imports/*", "/results/*")
+PREFIXES = (
+    "/uploads/*", "/inbox/*", "/inbox/*.report.json", "/imports/*", "/results/*", "/reestimates/*",
+    "/lists/*", "/roots/*", "/seal-runs/*",
+)  # fmt: skip
 WITHOUT_RESOURCES = {
     "xray:PutTraceSegments",
     "xray:PutTelemetryRecords",
@@ -57,7 +64,7 @@ def test_entries_are_written_by_the_functions_that_move_money_and_no_other(deplo
     assert writers == LEDGER_WRITERS
 
 
-def test_only_the_audit_reads_whole_tables(deployment: Deployment) -> None:
+def test_only_the_audit_and_the_seal_read_whole_tables(deployment: Deployment) -> None:
     scanners = {
         name
         for name in deployment.functions
@@ -88,6 +95,49 @@ def test_the_people_key_is_used_by_those_who_reach_personal_data(deployment: Dep
     assert {name for name in deployment.functions if deployment.allowed(name, "kms:GenerateDataKey")} == {"worker_api"}
 
 
+def signs(deployment: Deployment, action: str) -> dict[str, set[str]]:
+    """Function -> the signing keys with which it may do something."""
+    return {
+        name: {"statement" if "StatementKey" in one else "root" if "RootKey" in one else one for one in allowed}
+        for name in deployment.functions
+        if (allowed := deployment.allowed(name, action))
+    }
+
+
+def test_each_signing_key_is_used_by_one_function_and_shown_by_two(deployment: Deployment) -> None:
+    assert signs(deployment, "kms:Sign") == {"worker_api": {"statement"}, "books_seal": {"root"}}
+    both = {"statement", "root"}
+    assert signs(deployment, "kms:GetPublicKey") == {"worker_api": both, "books_seal": both}
+
+
+def test_seals_are_written_by_the_seal_alone_and_read_by_who_proves_with_them(deployment: Deployment) -> None:
+    def ends(folder: str, action: str) -> set[str]:
+        return {"/" + one.split("/", 1)[1] for one in deployment.allowed(folder, action) if "Seals" in one}
+
+    def those(action: str) -> set[str]:
+        return {name for name in deployment.functions if ends(name, action)}
+
+    assert those("s3:PutObject") == {"books_seal"}
+    assert those("s3:GetObject") == {"books_seal", "worker_api"}
+    assert ends("worker_api", "s3:GetObject") == ends("books_seal", "s3:PutObject") == {"/lists/*", "/roots/*"}
+    for statement in everything(deployment):
+        if any("Seals" in resource for resource in statement.resources):
+            assert statement.actions <= {"s3:GetObject", "s3:PutObject"}
+
+
+def test_the_seal_reads_entries_and_remembers_days_and_nothing_else(deployment: Deployment) -> None:
+    assert deployment.table_actions("books_seal", "ledger") == {"Scan"}
+    assert deployment.table_actions("books_seal", "platform") == {"Query", "PutItem"}
+    role = deployment.properties("AWS::IAM::Role")[deployment.role_of("books_seal")]
+    (put,) = [
+        statement["Condition"]
+        for policy in role["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Action"] == "dynamodb:PutItem"
+    ]
+    assert put == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["SEALS"]}}
+
+
 def test_only_the_payout_run_knows_the_provider(deployment: Deployment) -> None:
     action = "secretsmanager:GetSecretValue"
     knowing = {
@@ -96,6 +146,27 @@ def test_only_the_payout_run_knows_the_provider(deployment: Deployment) -> None:
         if any("GatewaySecret" in resource for resource in deployment.allowed(name, action))
     }
     assert knowing == {"payout_run"}
+
+
+def test_those_who_check_webhooks_cannot_pay(deployment: Deployment) -> None:
+    action = "secretsmanager:GetSecretValue"
+    knowing = {
+        secret: {
+            name
+            for name in deployment.functions
+            if any(f"{secret}Secret" in resource for resource in deployment.allowed(name, action))
+        }
+        for secret in ("Paypal", "Stripe", "RailEvents")
+    }
+    assert knowing == {"Paypal": {"payout_run"}, "Stripe": {"payout_run"}, "RailEvents": {"payout_events"}}
+
+
+def test_the_payout_run_alone_is_told_to_go_on(deployment: Deployment) -> None:
+    told = {name: deployment.allowed(name, "states:SendTaskSuccess") for name in deployment.functions}
+    assert {name for name, resources in told.items() if resources} == {"payout_run", "payout_events"}
+    for name in ("payout_run", "payout_events"):
+        (resource,) = told[name]
+        assert resource.endswith(f":stateMachine:small-peck-{deployment.stage}-payout-run")
 
 
 def test_workflows_are_started_by_those_who_may(deployment: Deployment) -> None:
@@ -129,6 +200,14 @@ def test_no_form_reaches_an_inbox_and_only_reports_are_written_there(deployment:
     assert ends("inbox_open", "s3:PutObject") == {"/inbox/*.report.json"}
     assert ends("inbox_open", "s3:GetObjectVersion") == {"/inbox/*"}
     assert ends("import_split", "s3:GetObjectVersion") == {"/uploads/*", "/inbox/*"}
+
+
+def test_who_estimates_again_changes_tasks_and_writes_its_notes_and_reports(deployment: Deployment) -> None:
+    assert deployment.table_actions("reestimate", "platform") == {"GetItem", "BatchGetItem", "Query", "UpdateItem"}
+    assert not deployment.table_actions("reestimate", "ledger")
+    read = {"/" + one.split("/", 1)[1] for one in deployment.allowed("reestimate", "s3:GetObject")}
+    written = {"/" + one.split("/", 1)[1] for one in deployment.allowed("reestimate", "s3:PutObject")}
+    assert (read, written) == ({"/reestimates/*"}, {"/reestimates/*", "/results/*"})
 
 
 def test_requesters_drop_with_a_role_that_only_the_api_hands_out(deployment: Deployment) -> None:

@@ -102,18 +102,69 @@ def test_tables_and_pool_refuse_to_be_deleted_outside_the_local_run(deployment: 
 
 def test_buckets_are_private_and_speak_tls_only(deployment: Deployment) -> None:
     buckets = deployment.properties("AWS::S3::Bucket")
-    assert len(buckets) == 2
+    assert len(buckets) == 3
     for name, bucket in buckets.items():
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
         assert bucket["BucketEncryption"]
         denied = [
-            statement["Condition"]
+            statement.get("Condition")
             for policy in deployment.properties("AWS::S3::BucketPolicy").values()
             if policy["Bucket"] == {"Ref": name}
             for statement in policy["PolicyDocument"]["Statement"]
             if statement["Effect"] == "Deny"
         ]
         assert {"Bool": {"aws:SecureTransport": "false"}} in denied
+
+
+def seals(deployment: Deployment) -> tuple[str, dict[str, Any]]:
+    """Logical id and properties of the bucket of the seals."""
+    (found,) = [one for one in deployment.properties("AWS::S3::Bucket").items() if one[0].startswith("Seals")]
+    return found
+
+
+def test_what_seals_the_books_is_locked_for_as_long_as_the_stage_says(deployment: Deployment) -> None:
+    stage, (_, bucket) = STAGES[deployment.stage], seals(deployment)
+    assert bucket["ObjectLockEnabled"] is True
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert bucket["ObjectLockConfiguration"] == {
+        "ObjectLockEnabled": "Enabled",
+        "Rule": {
+            "DefaultRetention": {
+                "Days": stage.seal_retention_days,
+                "Mode": "COMPLIANCE" if stage.seal_compliance else "GOVERNANCE",
+            }
+        },
+    }
+    assert "LifecycleConfiguration" not in bucket
+    assert "CorsConfiguration" not in bucket
+
+
+def test_where_money_is_real_nobody_may_shorten_the_lock() -> None:
+    assert {name for name, stage in STAGES.items() if stage.seal_compliance} == {"prod"}
+    assert STAGES["prod"].seal_retention_days >= 10 * 365
+
+
+def test_a_seal_is_never_replaced_or_hidden(deployment: Deployment) -> None:
+    name, _ = seals(deployment)
+    denied = {
+        statement["Sid"]: (statement["Action"], statement.get("Condition"), statement["Principal"])
+        for policy in deployment.properties("AWS::S3::BucketPolicy").values()
+        if policy["Bucket"] == {"Ref": name}
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "Sid" in statement
+    }
+    assert denied == {
+        "NothingIsReplaced": ("s3:PutObject", {"Null": {"s3:if-none-match": "true"}}, {"AWS": "*"}),
+        "NothingIsHidden": ("s3:DeleteObject", None, {"AWS": "*"}),
+    }
+
+
+def test_signing_keys_sign_and_do_nothing_else(deployment: Deployment) -> None:
+    keys_ = deployment.properties("AWS::KMS::Key")
+    signing = {name: one for name, one in keys_.items() if name.startswith(("StatementKey", "RootKey"))}
+    assert len(signing) == 2
+    for key in signing.values():
+        assert (key["KeySpec"], key["KeyUsage"]) == ("ECC_NIST_P256", "SIGN_VERIFY")
 
 
 def test_uploads_keep_versions_tell_eventbridge_and_clean_up(deployment: Deployment) -> None:
@@ -143,7 +194,7 @@ def test_only_administrators_make_operators(deployment: Deployment) -> None:
 
 
 def test_the_people_key_is_changed_every_year(deployment: Deployment) -> None:
-    (key,) = deployment.properties("AWS::KMS::Key").values()
+    (key,) = [one for name, one in deployment.properties("AWS::KMS::Key").items() if name.startswith("DataKey")]
     assert key["EnableKeyRotation"] is True
 
 

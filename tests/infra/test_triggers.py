@@ -82,8 +82,19 @@ def test_all_of_an_audience_goes_to_its_function_with_an_access_token(deployment
         assert integration["PayloadFormatVersion"] == "2.0"
 
 
+def test_keys_and_roots_are_there_for_everybody(deployment: Deployment) -> None:
+    integrations = deployment.properties("AWS::ApiGatewayV2::Integration")
+    for key in ("GET /v1/keys", "GET /v1/root"):
+        (route,) = [one for one in deployment.properties("AWS::ApiGatewayV2::Route").values() if one["RouteKey"] == key]
+        assert route["AuthorizationType"] == "NONE"
+        (integration,) = [one for name, one in integrations.items() if f"<{name}>" in flat(route["Target"])]
+        assert deployment.alias_in(integration["IntegrationUri"]) == "worker_api"
+
+
 def test_nothing_else_is_reached_but_health(deployment: Deployment) -> None:
     routes = deployment.properties("AWS::ApiGatewayV2::Route").values()
+    open_routes = {one["RouteKey"] for one in routes if one["AuthorizationType"] == "NONE"}
+    assert {"GET /healthz", "GET /v1/keys", "GET /v1/root"} <= open_routes
     assert {route["RouteKey"] for route in routes if "/v1/" not in route["RouteKey"]} == {"GET /healthz"}
     assert not [one for one in routes if one["RouteKey"].startswith(("ANY", "OPTIONS", "$"))]
 
@@ -178,15 +189,38 @@ def test_queues_are_encrypted_and_speak_tls_only(deployment: Deployment) -> None
         assert [one["Condition"] for one in denied] == [{"Bool": {"aws:SecureTransport": "false"}}]
 
 
-def test_the_sweeper_runs_every_minute(deployment: Deployment) -> None:
-    (schedule,) = [one for one in schedules(deployment) if not starts_workflow(deployment, one)]
-    assert schedule["ScheduleExpression"] == "rate(1 minute)"
-    assert deployment.alias_in(schedule["Target"]["Arn"]) == "sweeper"
+def test_the_sweeper_runs_every_minute_and_deposits_are_looked_after(deployment: Deployment) -> None:
+    calling = {
+        deployment.alias_in(one["Target"]["Arn"]): one["ScheduleExpression"]
+        for one in schedules(deployment)
+        if not starts_workflow(deployment, one)
+    }
+    assert calling == {"sweeper": "rate(1 minute)", "funding_watch": "rate(15 minutes)"}
     assert deployment.functions["sweeper"]["Timeout"] < 60
 
 
+def starting(deployment: Deployment, name: str) -> dict[str, Any]:
+    """The schedule that starts a workflow, by the beginning of its machine's id."""
+    (found,) = [
+        one
+        for one in schedules(deployment)
+        if starts_workflow(deployment, one) and flat(one["Target"]["Arn"]).startswith(f"<{name}")
+    ]
+    return found
+
+
+def test_the_books_are_sealed_soon_after_each_day_under_the_moment_it_was_due(deployment: Deployment) -> None:
+    schedule = starting(deployment, "BooksSeal")
+    assert schedule["ScheduleExpression"] == "cron(15 0 * * ? *)"
+    assert schedule["ScheduleExpressionTimezone"] == "Etc/UTC"
+    assert json.loads(schedule["Target"]["Input"]) == {"scheduled_at": "<aws.scheduler.scheduled-time>"}
+    role = schedule["Target"]["RoleArn"]["Fn::GetAtt"][0]
+    allowed = {action: one.resources for one in deployment.statements(role) for action in one.actions}
+    assert allowed["states:StartExecution"] == {f"<{schedule['Target']['Arn']['Ref']}>"}
+
+
 def test_payouts_go_out_once_a_day_under_the_moment_they_were_due(deployment: Deployment) -> None:
-    (schedule,) = [one for one in schedules(deployment) if starts_workflow(deployment, one)]
+    schedule = starting(deployment, "PayoutSchedule")
     assert schedule["ScheduleExpression"] == f"cron(0 {STAGES[deployment.stage].payout_hour_utc} * * ? *)"
     assert schedule["ScheduleExpressionTimezone"] == "Etc/UTC"
     assert schedule["Target"]["Arn"]["Ref"].startswith("PayoutSchedule")

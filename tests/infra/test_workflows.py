@@ -11,9 +11,20 @@ from infra.constructs.workflow import substitutions
 from infra.packaging import WORKFLOWS
 from tests.infra.templates import Deployment
 
-NAMES = ("import", "inbox", "batch_finish", "batch_export", "payout_run", "payout_schedule", "books_audit")
+NAMES = (
+    "import",
+    "inbox",
+    "batch_finish",
+    "batch_export",
+    "payout_run",
+    "payout_schedule",
+    "books_audit",
+    "books_seal",
+)
 TRANSIENT = {"Lambda.ServiceException", "Lambda.SdkClientException", "Lambda.TooManyRequestsException"}
-FUNCTION_OF = {"BatchFinish": "batch_finish", "PayoutRun": "payout_run", "BooksAudit": "books_audit"} | {
+FUNCTION_OF = {
+    "BatchFinish": "batch_finish", "Reestimate": "reestimate", "PayoutRun": "payout_run", "BooksAudit": "books_audit",
+    "BooksSeal": "books_seal",
     "PayoutSchedule": "payout_schedule",
     "ImportSplit": "import_split", "ImportPart": "import_part", "ImportReport": "import_report",
     "InboxOpen": "inbox_open",
@@ -118,13 +129,41 @@ def test_a_definition_names_no_account_region_or_stage(name: str) -> None:
 
 def test_finishing_goes_through_its_steps_in_order() -> None:
     states = definition("batch_finish")["States"]
-    steps, name = [], states["Check"]["Choices"][0]["Next"]
+    steps, name, turns = [], states["Check"]["Choices"][0]["Next"], {"IsEstimatedAgain": ["Default"]}
+    turns["IsFitted"] = ["Default"]
     while name != "Finished":
         state = states[name]
+        if state["Type"] == "Map":
+            (each,) = state["ItemProcessor"]["States"].values()
+            steps.append(each["Parameters"]["Payload"]["step"])
         if state["Type"] == "Task":
             steps.append(state["Parameters"]["Payload"]["step"])
-        name = state["Choices"][0]["Next"] if state["Type"] == "Choice" else state["Next"]
-    assert steps == ["begin", "recount", "refund", "publish", "end"]
+        if state["Type"] != "Choice":
+            name = state["Next"]
+        elif turns.get(name):
+            name = state[turns[name].pop()]
+        else:
+            name = state["Choices"][0]["Next"]
+    assert steps == [
+        "begin", "recount", "refund", "plan", "gather", "fit", "tally", "fit", "decide", "conclude", "publish", "end",
+    ]  # fmt: skip
+
+
+def test_a_batch_that_nothing_is_estimated_of_is_counted_for_its_report() -> None:
+    states = definition("batch_finish")["States"]
+    (skipped,) = states["IsEstimatedAgain"]["Choices"]
+    assert (skipped["StringEquals"], skipped["Next"]) == ("none", "DecideChunks")
+
+
+def test_the_chunks_of_a_batch_go_through_a_map_that_gathers_nothing() -> None:
+    maps = [state for state in definition("batch_finish")["States"].values() if state["Type"] == "Map"]
+    assert len(maps) == 3
+    for state in maps:
+        assert state["MaxConcurrency"] == 10
+        assert state["ResultPath"] is None
+        (each,) = state["ItemProcessor"]["States"].values()
+        assert each["ResultSelector"] == {}
+        assert state["ItemProcessor"]["ProcessorConfig"] == {"Mode": "INLINE"}
 
 
 def test_finishing_waits_and_counts_again_while_work_is_open() -> None:
@@ -138,7 +177,7 @@ def test_finishing_waits_and_counts_again_while_work_is_open() -> None:
 def test_finishing_ends_with_the_cause_of_what_went_wrong() -> None:
     states = definition("batch_finish")["States"]
     for state in states.values():
-        if state["Type"] == "Task":
+        if state["Type"] in ("Task", "Map"):
             assert state["Catch"] == [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": "Failed"}]
     assert states["Failed"] == {"Type": "Fail", "ErrorPath": "$.failure.Error", "CausePath": "$.failure.Cause"}
     assert states[states["Check"]["Default"]]["Error"] == "SmallPeck.Malformed"

@@ -13,6 +13,9 @@ from tests.slow.scale import BAD_EVERY, WORKERS
 
 ROOT = Path(__file__).resolve().parents[2]
 MOST_MB = 256
+# What `reestimate` has, less what a process holds before it begins, and a third to spare.
+FIT_MB = 2_000
+BYTES_PER_ANSWER = 30
 # CPU time on a shared machine is not exact; a cost that grows with the file would be far above this.
 FLAT = 1.6
 PART_ROWS = 500
@@ -62,8 +65,25 @@ def test_results_are_written_in_bounded_memory_at_a_flat_cost_per_task(sizes: tu
     assert large["tasks"] == sizes[1]
     assert large["bytes"] > sizes[1] * len(WORKERS) * 2 * len(WORKERS[0])
     assert large["peak_growth_mb"] <= MOST_MB
-    # Two uploads of 8 MB parts, and no more with more tasks.
+    # An upload of 8 MB parts for each form, and no more with more tasks.
     assert large["peak_growth_mb"] < small["peak_growth_mb"] + 40
+    assert flat(small, large)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        pytest.param((50_000, 200_000), id="50,000 and 200,000"),
+        pytest.param((1_000_000, 10_000_000), id="1,000,000 and 10,000,000", marks=pytest.mark.slow),
+    ],
+)
+def test_the_answers_of_a_batch_are_fitted_within_the_memory_of_the_function(sizes: tuple[int, int]) -> None:
+    small, large = (measured("fit", answers) for answers in sizes)
+    assert large["rows"] == sizes[1]
+    assert large["peak_growth_mb"] <= FIT_MB
+    # Eight bytes an answer, eight and a few more a task; what the models hold at a time comes on top.
+    more_mb = BYTES_PER_ANSWER * (sizes[1] - sizes[0]) / 1_000_000
+    assert large["peak_growth_mb"] - small["peak_growth_mb"] <= more_mb + 80
     assert flat(small, large)
 
 

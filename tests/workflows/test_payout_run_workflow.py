@@ -25,18 +25,22 @@ ACTOR = """
         if event["step"] in script.get("not_found", []) or event.get("chunk") in script.get("bad_chunks", []):
             raise NotFound("run_not_found: there is no such payout run")
         if event["step"] == "freeze":
-            return {"members": 45, "chunks": script["chunks"]}
+            return {"members": 45, "chunks": script["chunks"], "parcels": script.get("parcels", [])}
+        if event["step"] == "wait":
+            if script.get("answer", True):
+                boto3.client("stepfunctions").send_task_success(taskToken=event["token"], output="{}")
+            return {"done": True}
         if event["step"] != "end":
             return {"done": True}
         left = script["rounds"] - event["round"]
         return {"state": "waiting", "unresolved": left, "again": left > 0, "chunks": script["chunks"][:1],
-                "wait_seconds": 1, "next_round": event["round"] + 1}
+                "told": script.get("told", False), "wait_seconds": 1, "next_round": event["round"] + 1}
 """
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    with Engine(wait_scale=0.05) as running:
+    with Engine(wait_scale=0.001) as running:
         yield Lab(running)
 
 
@@ -54,6 +58,7 @@ def carried(lab: Lab, given: dict[str, Any], **script: Any) -> tuple[dict[str, A
     while messages := lab.take(url):
         told += [json.loads(message["Body"]) for message in messages]
     assert all(one.pop("run_id") == "r_1" for one in told)
+    assert all(one.pop("token") for one in told if one["step"] == "wait")
     return ended, sorted(tuple(str(value) for value in one.values()) for one in told)
 
 
@@ -65,6 +70,24 @@ def test_every_chunk_is_sent_and_rounds_go_on_while_something_is_open(lab: Lab) 
     assert ended["status"] == "SUCCEEDED"
     rounds = [("end", "0"), ("end", "1"), ("end", "2")]
     assert told == [*rounds, ("freeze",), ("query",), ("query", "0"), ("query", "0"), *SENT]
+
+
+def test_parcels_are_sent_after_the_chunks(lab: Lab) -> None:
+    ended, told = carried(lab, {"run_id": "r_1"}, parcels=[0, 1])
+    assert ended["status"] == "SUCCEEDED"
+    assert told == [("end", "0"), ("freeze",), ("query",), *SENT, ("send_parcel", "0"), ("send_parcel", "1")]
+
+
+def test_a_run_whose_rails_tell_waits_for_their_word_and_asks_nobody(lab: Lab) -> None:
+    ended, told = carried(lab, {"run_id": "r_1"}, rounds=1, told=True)
+    assert ended["status"] == "SUCCEEDED"
+    assert told == [("end", "0"), ("end", "1"), ("freeze",), ("query",), *SENT, ("wait",)]
+
+
+def test_a_word_that_never_comes_is_asked_for(lab: Lab) -> None:
+    ended, told = carried(lab, {"run_id": "r_1"}, rounds=1, told=True, answer=False)
+    assert ended["status"] == "SUCCEEDED"
+    assert told == [("end", "0"), ("end", "1"), ("freeze",), ("query",), ("query", "0"), *SENT, ("wait",)]
 
 
 def test_a_run_with_nobody_in_it_ends_well(lab: Lab) -> None:

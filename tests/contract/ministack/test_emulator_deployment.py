@@ -108,6 +108,31 @@ def test_time_to_live_is_set_after_the_deployment_because_the_template_is_not_he
     assert told == {"TimeToLiveStatus": "ENABLED", "AttributeName": "ttl"}
 
 
+def test_a_lock_is_set_after_the_deployment_because_the_template_is_not_heard(lab: Lab, tmp_path: Path) -> None:
+    s3, name = lab.client("s3"), lab.name("stack")
+    retention = {"Mode": "COMPLIANCE", "Days": 1}
+    bucket = {
+        "Type": "AWS::S3::Bucket",
+        "Properties": {
+            "VersioningConfiguration": {"Status": "Enabled"},
+            "ObjectLockEnabled": True,
+            "ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": retention}},
+        },
+    }
+    forgotten = lab.stack({"Bucket": bucket})["Bucket"]
+    with pytest.raises(ClientError, match="ObjectLockConfigurationNotFound"):
+        s3.get_object_lock_configuration(Bucket=forgotten)
+
+    deployment, _ = _deploy(lab, _write(tmp_path, {name: {"Resources": {"Bucket": bucket}}}))
+
+    locked = deployment.resources[name]["Bucket"]
+    told = s3.get_object_lock_configuration(Bucket=locked)["ObjectLockConfiguration"]
+    assert told["Rule"]["DefaultRetention"] == retention
+    version = s3.put_object(Bucket=locked, Key="k", Body=b"x", IfNoneMatch="*", ChecksumAlgorithm="SHA256")["VersionId"]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.delete_object(Bucket=locked, Key="k", VersionId=version, BypassGovernanceRetention=True)
+
+
 def test_recovery_of_tables_is_not_heard_either(lab: Lab) -> None:
     """It is proven over the template."""
     dynamodb, table = lab.client("dynamodb"), lab.stack({"Table": TABLE})["Table"]

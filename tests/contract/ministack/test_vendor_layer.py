@@ -44,6 +44,14 @@ def test_every_module_has_bytecode_that_nobody_checks(packages: Path) -> None:
     assert {Path(importlib.util.cache_from_source(str(path))).read_bytes()[:8] for path in modules} == {expected}
 
 
+def test_numpy_stands_in_a_layer_of_its_own(packages: Path) -> None:
+    science = packages.parent.with_name("local-science") / "python"
+    assert not [path for path in packages.iterdir() if path.name.startswith("numpy")]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(science)}
+    code = "import numpy; assert numpy.add.reduceat([1, 2, 3], [0, 1]).tolist() == [1, 5]"
+    subprocess.run([sys.executable, "-S", "-W", "error", "-c", code], env=environment, check=True)  # noqa: S603
+
+
 def test_it_is_built_once(packages: Path) -> None:
     before = packages.stat().st_ino
     assert vendor.build("local") / "python" == packages

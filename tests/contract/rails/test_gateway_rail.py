@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -13,10 +14,10 @@ import urllib3
 
 from local.provider import Mode, Provider, serving
 from smallpeck.payouts.model import Fact
-from smallpeck.payouts.rails import RAILS, connect
+from smallpeck.payouts.rails import RAILS, WEBHOOKS, connect
 from smallpeck.payouts.rails.gateway import MAX_ANSWER_BYTES, BadGateway, GatewayRail
 from smallpeck.payouts.rails.gateway import connect as connect_gateway
-from smallpeck.payouts.runs import Order
+from smallpeck.payouts.rails.port import Order
 from smallpeck.people.model import Destination
 
 SECRET = "a-secret"
@@ -261,10 +262,15 @@ def test_an_address_or_secret_that_is_not_safe_is_refused(url: str, secret: str,
 
 
 def test_the_registry_names_what_can_be_connected_to() -> None:
+    rail = connect("gateway", url="https://gateway.example.com/base/", secret=SECRET, stage="prod")
+    assert isinstance(rail, GatewayRail)
+    assert rail.url == "https://gateway.example.com/base"
+    assert SECRET not in repr(rail)
     for name in RAILS:
-        rail = connect(name, url="https://gateway.example.com/base/", secret=SECRET, stage="prod")
-        assert isinstance(rail, GatewayRail)
-        assert rail.url == "https://gateway.example.com/base"
-        assert SECRET not in repr(rail)
+        module = import_module(f"smallpeck.payouts.rails.{name}")
+        assert callable(module.connect), name
+    for name in WEBHOOKS:
+        assert RAILS[name].tells == (name != "circle")
+        assert callable(import_module(f"smallpeck.payouts.rails.{name}_events").reader), name
     with pytest.raises(ValueError, match="no such rail"):
         connect("os", url="https://gateway.example.com", secret=SECRET, stage="prod")

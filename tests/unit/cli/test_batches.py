@@ -158,6 +158,37 @@ def test_results_go_into_a_file_or_to_stdout(stage: FakeStage, capfdbinary: pyte
     assert capfdbinary.readouterr().out == content
 
 
+def test_a_file_for_label_studio_gets_its_labelling_configuration_beside_it(
+    stage: FakeStage, read_json: Callable[[], Any]
+) -> None:
+    link = {"format": "labelstudio", "url": f"{stage.url}/file", "expires_at": "", "label_config": "<View>é</View>"}
+    stage.answers("GET", f"{ACCOUNT}/batches/b1/results", link)
+    stage.answers("GET", "/file", b"[]")
+    target, config = stage.folder / "tasks.json", stage.folder / "tasks.json.config.xml"
+    assert main(["batches", "results", "b1", "--format", "labelstudio", "-o", str(target), "--json"]) == 0
+    assert read_json() == {"format": "labelstudio", "path": str(target), "bytes": 2, "label_config": str(config)}
+    assert config.read_text(encoding="utf-8") == "<View>é</View>"
+
+
+def test_the_quality_report_is_a_page_unless_asked_otherwise(
+    stage: FakeStage, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    link = {"format": "html", "url": f"{stage.url}/file", "expires_at": "2026-11-22T10:00:00.000Z"}
+    stage.answers("GET", f"{ACCOUNT}/batches/b1/quality", link)
+    stage.answers("GET", "/file", b"<!doctype html>")
+    target = stage.folder / "report.html"
+    assert main(["batches", "quality", "b1", "-o", str(target)]) == 0
+    assert target.read_bytes() == b"<!doctype html>"
+    assert "format=html" in stage.requests[0].path
+    capfdbinary.readouterr()
+
+    assert main(["batches", "quality", "b1", "--format", "json"]) == 0
+    assert capfdbinary.readouterr().out == b"<!doctype html>"
+    assert "format=json" in stage.requests[-2].path
+    with pytest.raises(SystemExit):
+        main(["batches", "quality", "b1", "--format", "pdf"])
+
+
 def uploading(stage: FakeStage, *reports: dict[str, Any]) -> None:
     form = {"url": f"{stage.url}/bucket", "fields": {"key": "uploads/r/b1/words.csv", "policy": "signed"}}
     stage.answers("POST", f"{ACCOUNT}/batches/b1/upload", form)

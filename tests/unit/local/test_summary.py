@@ -21,6 +21,8 @@ WELL = Facts(
     answers_undecided=0,
     answers_approved=180,
     accuracy=0.9555555,
+    labels_available=240,
+    decided_otherwise=0,
     reward=Decimal("0.40"),
     fee=Decimal("0.10"),
     escrowed=Decimal(100),
@@ -73,6 +75,8 @@ def test_all_is_well(capsys: pytest.CaptureFixture[str]) -> None:
             "tasks": 60,
             "answers": 180,
             "accuracy": 0.955556,
+            "labels_saved": 0.25,
+            "decided_as_evaluated": True,
             "credited_micros": 72_000_000,
             "fee_micros": 18_000_000,
             "escrow_left_micros": 0,
@@ -113,16 +117,22 @@ def test_a_failure_says_what_is_wrong() -> None:
     ]
 
 
+def test_a_result_that_the_engine_would_not_have_given_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    code, line = told(replace(WELL, decided_otherwise=2), capsys)
+    assert (code, line["decided_as_evaluated"]) == (1, False)
+    assert faults(replace(WELL, decided_otherwise=2)) == ["2 results are not what the engine makes of the same answers"]
+
+
 def test_money_still_in_escrow_is_told() -> None:
     left = replace(WELL, totals={**WELL.totals, "escrow": Decimal("0.000001")})
     assert summary(left)["escrow_left_micros"] == 1
 
 
-def test_a_tie_counts_for_the_share_of_its_leaders_that_are_right() -> None:
+def test_accuracy_is_the_share_of_results_that_are_right() -> None:
     results = parse_results(
         b'{"row_id":"1","answer":"x","tied":false,"answers":[{"answer":"x"},{"answer":"x"},{"answer":"y"}]}\n'
         b'{"row_id":"2","answer":"x","tied":true,"answers":[{"answer":"x"},{"answer":"y"}]}\n'
         b'{"row_id":"3","answer":"x","tied":true,"answers":[{"answer":"x"},{"answer":"y"},{"answer":"z"}]}\n'
         b'{"row_id":"4","answer":null,"tied":false,"answers":[]}\n'
     )
-    assert accuracy(results, {"1": "x", "2": "y", "3": "q", "4": "x"}) == pytest.approx((1 + 0.5) / 4)
+    assert accuracy(results, {"1": "x", "2": "y", "3": "q", "4": "x"}) == pytest.approx(1 / 4)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from smallpeck.kernel.errors import SmallPeckError
-from smallpeck.payouts import model, running
+from smallpeck.payouts import model, recording, sending
 from smallpeck.payouts.model import Payout, PayoutState
-from smallpeck.payouts.runs import Order
+from smallpeck.payouts.rails.port import Order
 from tests.aws import Crash, Fault, Plan
 from tests.unit.payouts.world import DAY, FIVE, PayoutWorld
 
@@ -103,12 +103,12 @@ def found_out(expected: tuple[type[BaseException], ...] = (AssertionError,)) -> 
 
 def test_a_key_that_is_not_the_stored_one_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = count()
-    original = running._order
+    original = sending._order
 
     def fresh(payout: Payout) -> Order:
         return replace(original(payout), key=f"k{next(numbers)}")
 
-    monkeypatch.setattr(running, "_order", fresh)
+    monkeypatch.setattr(sending, "_order", fresh)
     with found_out():
         for at in range(CALLS):
             with_fault(Fault.TIMEOUT_AFTER, at, gap_seconds=0).check()
@@ -125,12 +125,12 @@ def test_a_write_without_its_condition_is_found_out(monkeypatch: pytest.MonkeyPa
 def test_a_send_that_is_not_written_down_first_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def careless(payout: Payout, ports: Any) -> None:
         destination = ports.destinations.at_version(payout.worker_id, payout.destination_version)
-        sending = model.begin_send(payout, now_ms=ports.clock.now_ms())
-        answer = ports.rails[payout.rail].pay(running._order(sending), destination)
-        ports.unit.commit([model.change(payout, sending)])
-        running._record(sending, answer, ports)
+        begun = model.begin_send(payout, now_ms=ports.clock.now_ms())
+        answer = ports.rails[payout.rail].pay(sending._order(begun), destination)
+        ports.unit.commit([model.change(payout, begun)])
+        recording.record(begun, answer, ports)
 
-    monkeypatch.setattr(running, "_send", careless)
+    monkeypatch.setattr(sending, "_send", careless)
     with found_out():
         for at in range(CALLS):
             month_later(Fault.CRASH_AFTER, at).check(done=False)

@@ -22,20 +22,22 @@ PENDING = model.learn(SENDING, Answer(F.PENDING), now_ms=4_000)
 SETTLED = model.learn(SENDING, Answer(F.PAID), now_ms=4_000)
 RELEASED = model.learn(SENDING, Answer(F.REFUSED, reason="closed"), now_ms=4_000)
 FROZEN = model.learn(SENDING, Answer(F.MISMATCH), now_ms=4_000)
+UNCLAIMED = model.learn(SENDING, Answer(F.UNCLAIMED), now_ms=4_000)
+RETURNED = model.learn(SETTLED, Answer(F.RETURNED, reason="refunded"), now_ms=4_500)
 
+OPEN = {F.PAID: S.SETTLED, F.REFUSED: S.RELEASED, F.RETURNED: S.RETURNED, F.UNCLAIMED: S.UNCLAIMED,
+        F.PENDING: S.UNKNOWN, F.NEVER_HEARD: S.UNKNOWN, F.UNCLEAR: S.UNKNOWN, F.SEND_TO_ASK: S.UNKNOWN,
+        F.MISMATCH: S.FROZEN}  # fmt: skip
 OUTCOMES = [
-    (SENDING, {F.PAID: S.SETTLED, F.REFUSED: S.RELEASED, F.PENDING: S.UNKNOWN, F.NEVER_HEARD: S.UNKNOWN,
-               F.UNCLEAR: S.UNKNOWN, F.MISMATCH: S.FROZEN}),
-    (UNKNOWN, {F.PAID: S.SETTLED, F.REFUSED: S.RELEASED, F.PENDING: S.UNKNOWN, F.NEVER_HEARD: S.UNKNOWN,
-               F.UNCLEAR: S.UNKNOWN, F.MISMATCH: S.FROZEN}),
-    (PENDING, {F.PAID: S.SETTLED, F.REFUSED: S.RELEASED, F.PENDING: S.UNKNOWN, F.NEVER_HEARD: S.FROZEN,
-               F.UNCLEAR: S.UNKNOWN, F.MISMATCH: S.FROZEN}),
-    (SETTLED, {F.PAID: S.SETTLED, F.REFUSED: S.FROZEN, F.PENDING: S.SETTLED, F.NEVER_HEARD: S.SETTLED,
-               F.UNCLEAR: S.SETTLED, F.MISMATCH: S.FROZEN}),
-    (RELEASED, {F.PAID: S.FROZEN, F.REFUSED: S.RELEASED, F.PENDING: S.FROZEN, F.NEVER_HEARD: S.RELEASED,
-                F.UNCLEAR: S.RELEASED, F.MISMATCH: S.FROZEN}),
+    (SENDING, OPEN),
+    (UNKNOWN, OPEN),
+    (PENDING, OPEN | {F.NEVER_HEARD: S.FROZEN}),
+    (UNCLAIMED, OPEN | dict.fromkeys((F.PENDING, F.UNCLEAR, F.SEND_TO_ASK), S.UNCLAIMED) | {F.NEVER_HEARD: S.FROZEN}),
+    (SETTLED, dict.fromkeys(F, S.SETTLED) | {F.RETURNED: S.RETURNED, F.REFUSED: S.FROZEN, F.MISMATCH: S.FROZEN}),
+    (RELEASED, dict.fromkeys(F, S.RELEASED) | dict.fromkeys((F.PAID, F.PENDING, F.UNCLAIMED, F.MISMATCH), S.FROZEN)),
+    (RETURNED, dict.fromkeys(F, S.RETURNED) | dict.fromkeys((F.PAID, F.PENDING, F.UNCLAIMED, F.MISMATCH), S.FROZEN)),
     (FROZEN, dict.fromkeys(F, S.FROZEN)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,7 @@ def test_what_an_answer_leads_to(payout: Payout, fact: Fact, state: PayoutState)
     assert after.state is state
     if after is not payout:
         assert after.version == payout.version + 1
-    if payout.state in (S.SETTLED, S.RELEASED, S.FROZEN) and state is payout.state:
+    if payout.state in (S.SETTLED, S.RELEASED, S.RETURNED, S.FROZEN) and state is payout.state:
         assert after is payout
 
 
@@ -93,6 +95,39 @@ def test_refusing_a_resend_decides_nothing() -> None:
     assert model.answered_to_send(SENDING, Answer(F.REFUSED)).fact is F.REFUSED
     assert model.answered_to_send(again, Answer(F.REFUSED)).fact is F.UNCLEAR
     assert model.answered_to_send(again, Answer(F.PAID)).fact is F.PAID
+
+
+@pytest.mark.parametrize("fact", [F.PAID, F.PENDING, F.UNCLAIMED])
+def test_news_from_before_a_return_is_late_and_not_against_it(fact: Fact) -> None:
+    returned = model.learn(UNKNOWN, Answer(F.RETURNED, at_ms=500), now_ms=9_000)
+    assert model.learn(returned, Answer(fact, at_ms=499), now_ms=9_500) is returned
+    assert model.learn(returned, Answer(fact, at_ms=500), now_ms=9_500) is returned
+    assert model.learn(returned, Answer(fact, at_ms=501), now_ms=9_500).state is S.FROZEN
+
+
+def test_a_payment_after_a_refusal_is_against_it_whenever_it_was() -> None:
+    released = model.learn(UNKNOWN, Answer(F.REFUSED, at_ms=500), now_ms=9_000)
+    assert model.learn(released, Answer(F.PAID, at_ms=499), now_ms=9_500).state is S.FROZEN
+    assert model.learn(released, Answer(F.UNCLAIMED, at_ms=499), now_ms=9_500) is released
+
+
+def test_never_heard_is_believed_a_day_after_the_last_send_where_the_rail_lists_all() -> None:
+    heard, over_ms = Answer(F.NEVER_HEARD), 3_000 + DAY * 1000
+
+    def worth(payout: Payout, now_ms: int, *, lists_all: bool = True) -> Answer:
+        return model.believed(payout, heard, window_seconds=DAY, lists_all=lists_all, now_ms=now_ms)
+
+    assert worth(UNKNOWN, over_ms) == Answer(F.REFUSED, reason="never_arrived")
+    assert worth(UNKNOWN, over_ms - 1) is heard
+    assert worth(UNKNOWN, over_ms, lists_all=False) is heard
+    assert worth(PENDING, over_ms) is heard, "a rail that had it cannot have never heard of it"
+
+
+def test_what_is_reserved_is_what_has_neither_left_nor_come_back() -> None:
+    reserved = [one for one in (REQUESTED, IN_RUN, SENDING, UNKNOWN, UNCLAIMED, SETTLED, RELEASED, RETURNED, FROZEN)
+                if one.is_reserved]  # fmt: skip
+    assert reserved == [REQUESTED, IN_RUN, SENDING, UNKNOWN, UNCLAIMED, FROZEN]
+    assert not model.learn(SETTLED, Answer(F.REFUSED), now_ms=9_000).is_reserved
 
 
 def test_thresholds_and_whole_coins() -> None:

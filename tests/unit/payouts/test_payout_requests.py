@@ -8,11 +8,11 @@ from smallpeck.kernel.errors import Category, IdempotencyMismatch, Invalid, NotF
 from smallpeck.ledger.service import InsufficientFunds
 from smallpeck.payouts import service
 from smallpeck.payouts.model import PayoutState
+from smallpeck.payouts.rails.port import RailTerms
 from smallpeck.payouts.service import (
     BelowThreshold,
     DestinationCoolingOff,
     NoDestination,
-    RailTerms,
     RailUnknown,
     WorkerPayoutFacts,
 )
@@ -226,7 +226,7 @@ def test_a_worker_reads_their_own_payouts_only(world: PayoutWorld) -> None:
 
 
 def test_a_rail_with_terms_that_lose_money_is_no_rail() -> None:
-    with pytest.raises(ValueError, match="more than a day"):
-        RailTerms(window_seconds=86_400, minimum_micros=1, fee_micros=0)
+    with pytest.raises(ValueError, match="for a day at least"):
+        RailTerms(window_seconds=86_399, minimum_micros=1, fee_micros=0)
     with pytest.raises(ValueError, match="above its fee"):
         RailTerms(window_seconds=864_000, minimum_micros=5, fee_micros=5)

@@ -10,8 +10,9 @@ from local.provider import Mode
 from smallpeck.kernel.errors import IdempotencyMismatch, Invalid
 from smallpeck.payouts import running
 from smallpeck.payouts.model import PayoutState
+from smallpeck.payouts.rails.port import RailTerms
 from smallpeck.payouts.runs import MembershipOpen, Run, RunNotFound, RunState, Waits
-from smallpeck.payouts.service import PayoutRules, RailTerms
+from smallpeck.payouts.service import PayoutRules
 from smallpeck.payouts.store import PayoutStore
 from tests.aws import Fault, Plan
 from tests.unit.payouts.world import DAY, FIVE, PayoutWorld

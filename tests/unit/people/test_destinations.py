@@ -19,6 +19,7 @@ from smallpeck.people.model import (
 )
 from smallpeck.people.sealing import Unreadable, seal, unseal
 from smallpeck.people.store import DestinationStore, PersonKeys
+from smallpeck.runtime.destinations import OfferedRails
 from tests.aws import Crash, Fault, Plan
 from tests.support import World
 from tests.unit.people.fake_kms import FakeKms
@@ -30,10 +31,16 @@ class People:
         self.kms = FakeKms()
         self.keys = PersonKeys(self.world.table, self.kms, "key-1")
         self.destinations = DestinationStore(self.world.table, self.keys)
+        self.rails = OfferedRails(frozenset({"gateway", "paypal", "stripe", "sepa", "circle"}))
 
     def put(self, address: str, *, worker: str = "ann", now_ms: int = 1_000, rail: str = "gateway") -> HeldDestination:
         return service.put_destination(
-            worker_id=worker, rail=rail, address=address, now_ms=now_ms, destinations=self.destinations
+            worker_id=worker,
+            rail=rail,
+            address=address,
+            now_ms=now_ms,
+            rails=self.rails,
+            destinations=self.destinations,
         )
 
     def address(self, worker: str = "ann") -> str:

@@ -14,12 +14,23 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}", re.ASCII)
 _DERIVED_BITS = 130
 _TASK_ID_LENGTH = 24
+# One encoder for all: `json.dumps` would make a new one for each value.
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+)
 
 
 def derived_id(prefix: str, *parts: str) -> str:
     """`prefix` + 26 characters, the same for the same parts: SHA-256 over their JSON array, cut to 130 bits."""
     digest = hashlib.sha256(json.dumps(parts, ensure_ascii=True).encode()).digest()
     return prefix + _base32(int.from_bytes(digest, "big") >> (256 - _DERIVED_BITS), 26)
+
+
+def derived_uuid(*parts: str) -> str:
+    """A UUID in the form of version 4, the same for the same parts: for whoever takes no other form of key."""
+    digits = hashlib.sha256(json.dumps(parts, ensure_ascii=True).encode()).hexdigest()
+    variant = "89ab"[int(digits[16], 16) % 4]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 
 
 def ulid(now_ms: int) -> str:
@@ -55,7 +66,7 @@ def content_hash(value: object) -> str:
 
 def canonical_json(value: object) -> str:
     """One spelling per JSON value: sorted keys, no blanks, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def spread(count: int, *parts: str) -> int:

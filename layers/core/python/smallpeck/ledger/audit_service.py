@@ -1,15 +1,14 @@
-"""Running the books audit while the platform works.
+"""An audit of the books, in steps that may each be repeated.
 
-No moment stands still, so a difference is believed only where nothing moved while it was looked at. Balance items and
-claims are read first, then the ledger, then, of whatever looks wrong, balance items and claims again. What is
-unchanged was still in between, and everything recorded before the ledger was read is seen by reading it: the difference
-is real. What changed is looked at again, up to `MAX_PASSES` times, and after that counted as `in_motion`: neither found
-wrong nor proven right. Entries and rows never change, so what is wrong with one of them needs no second look.
+`scan_platform` reads one part of the platform table, `scan_ledger` one part of the ledger; parts are read side by side,
+and what is left of each is sums in a file. `look` joins the files and says what is certain (`ledger.audit_look`). While
+something has moved, it names what is to be seen again: then the ledger is scanned anew, for these accounts only, and
+looked at again. All parts of the platform are read before the ledger is, and all of the ledger before it is looked at.
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -17,30 +16,24 @@ from smallpeck.kernel.clock import Clock
 from smallpeck.kernel.errors import NotFound
 from smallpeck.kernel.ids import canonical_json, derived_id
 from smallpeck.kernel.writes import Change, Create, Equals, Path, Ref, UnitOfWork, Value, WriteConflict, ref
-from smallpeck.ledger.accounts import MAX_ESCROW_SHARDS, escrow
-from smallpeck.ledger.audit import (
-    AccountSums,
-    Claim,
-    Difference,
-    Differences,
-    LedgerItem,
-    StoredBalance,
-    Sums,
-    account_of,
-    claim_difference,
-    differences_of,
-    group_of,
-    held,
-    totals,
-    unbalanced,
+from smallpeck.ledger.audit import Claim, Difference, LedgerItem, StoredBalance, Sums
+from smallpeck.ledger.audit_look import Group, Look, PlatformFacts, look_again, look_first
+from smallpeck.ledger.audit_parts import (
+    Files,
+    PlatformPart,
+    add_sums,
+    look_of,
+    platform_part,
+    put_look,
+    put_platform,
+    put_sums,
 )
+from smallpeck.ledger.seals import day_before
 
-MAX_PASSES = 3
 SEGMENTS = 8
 START_ROUTE = "POST /v1/operator/audits"
-
-Group = tuple[str, str]
-"""(group of accounts, currency)."""
+SCHEDULE = "schedule"
+"""Who asks for the audits that nobody asks for."""
 
 
 class AuditState(StrEnum):
@@ -91,14 +84,6 @@ class Audit:
     report: AuditReport | None = None
 
 
-@dataclass(frozen=True)
-class PlatformFacts:
-    """What the platform table says: balance items by name, and the claims of the features."""
-
-    balances: Mapping[str, StoredBalance]
-    claims: Mapping[Group, Claim]
-
-
 class BooksReader(Protocol):
     """Everything the audit reads. All reads are consistent."""
 
@@ -106,8 +91,12 @@ class BooksReader(Protocol):
         """The items of one part of the ledger table."""
         ...
 
-    def platform(self) -> PlatformFacts:
-        """Every balance item and claim."""
+    def platform_part(self, segment: int, segments: int) -> PlatformPart:
+        """What one part of the platform table says."""
+        ...
+
+    def joined(self, parts: Iterable[PlatformPart]) -> PlatformFacts:
+        """What all of it says."""
         ...
 
     def balances(self, names: Collection[str]) -> Mapping[str, StoredBalance]:
@@ -135,21 +124,39 @@ class AuditStarter(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class AuditPorts:
+    """What the steps of an audit work with. `files` need not outlive it."""
+
+    reader: BooksReader
+    files: Files
+    audits: Audits
+    unit: UnitOfWork
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What came of a look: the report, or the file in which it says what is to be seen again."""
+
+    again: str = ""
+    report: AuditReport | None = None
+
+
+def schedule_audit(*, scheduled_at: str, now_ms: int, unit: UnitOfWork) -> str:
+    """The id of the audit of the day before a moment (RFC 3339), which is there now or was; raises BadMoment."""
+    audit_id = derived_id("au_", SCHEDULE, day_before(scheduled_at))
+    _create(Audit(audit_id, AuditState.RUNNING, SCHEDULE, now_ms), unit)
+    return audit_id
+
+
 def start_audit(
     *, operator_id: str, idempotency_key: str, now_ms: int, audits: Audits, unit: UnitOfWork, start: AuditStarter
 ) -> Audit:
     """The audit of this request, started now or before."""
     audit_id = derived_id("au_", operator_id, START_ROUTE, idempotency_key)
     audit = Audit(audit_id, AuditState.RUNNING, operator_id, now_ms)
-    fields: dict[str, Value] = {
-        "audit_id": audit_id,
-        "state": audit.state,
-        "requested_by": operator_id,
-        "requested_at_ms": now_ms,
-    }
-    try:
-        unit.commit([Create(audit_ref(audit_id), fields)])
-    except WriteConflict:
+    if not _create(audit, unit):
         audit = get_audit(audit_id=audit_id, audits=audits)
     if audit.state is AuditState.RUNNING:
         start(audit_id)
@@ -164,15 +171,49 @@ def get_audit(*, audit_id: str, audits: Audits) -> Audit:
     return audit
 
 
-def run_audit(*, audit_id: str, reader: BooksReader, audits: Audits, unit: UnitOfWork, clock: Clock) -> AuditReport:
-    """The report of an audit: made and recorded now, or made before. An audit that failed may be run again."""
-    audit = get_audit(audit_id=audit_id, audits=audits)
+def scan_platform(*, segment: int, ports: AuditPorts) -> str:
+    """Reads one of `SEGMENTS` parts of the platform table; the file that says what is there."""
+    return put_platform(ports.reader.platform_part(segment, SEGMENTS), ports.files)
+
+
+def scan_ledger(*, segment: int, again: str, ports: AuditPorts) -> str:
+    """Folds one of `SEGMENTS` parts of the ledger; the file of its sums. `again`: of what that look names only."""
+    sums = Sums(look_of(again, ports.files).names if again else None)
+    for item in ports.reader.ledger(segment, SEGMENTS):
+        sums.add(item)
+    return put_sums(sums, ports.files)
+
+
+def look(
+    *,
+    audit_id: str,
+    started_at_ms: int,
+    platform: Sequence[str],
+    ledger: Sequence[str],
+    again: str,
+    ports: AuditPorts,
+) -> Looked:
+    """Joins the parts and looks at them; `again` is the file of the look that they follow, if they follow one.
+
+    The report is recorded. An audit that has one keeps it; one that failed gets one.
+    """
+    audit = get_audit(audit_id=audit_id, audits=ports.audits)
     if audit.report is not None:
-        return audit.report
-    report = audit_books(reader=reader, clock=clock)
-    if _end(audit, AuditState.FINISHED, unit, report=canonical_json(asdict(report))):
-        return report
-    return get_audit(audit_id=audit_id, audits=audits).report or report
+        return Looked(report=audit.report)
+    sums = Sums()
+    for file in ledger:
+        add_sums(file, ports.files, sums)
+    if again:
+        seen = look_again(look_of(again, ports.files), sums, ports.reader)
+    else:
+        facts = ports.reader.joined(platform_part(file, ports.files) for file in platform)
+        seen = look_first(sums, facts, ports.reader)
+    if not seen.done:
+        return Looked(again=put_look(seen, ports.files))
+    report = _report(seen, started_at_ms, ports.clock.now_ms())
+    if not _end(audit, AuditState.FINISHED, ports.unit, report=canonical_json(asdict(report))):
+        report = get_audit(audit_id=audit_id, audits=ports.audits).report or report
+    return Looked(report=report)
 
 
 def fail_audit(*, audit_id: str, audits: Audits, unit: UnitOfWork) -> None:
@@ -193,106 +234,32 @@ def audit_ref(audit_id: str) -> Ref:
     return ref("audit", audit_id)
 
 
-def audit_books(*, reader: BooksReader, clock: Clock) -> AuditReport:
-    """Looks at every entry, statement row, balance and claim."""
-    started_at_ms = clock.now_ms()
-    facts = reader.platform()
-    sums = _fold(reader)
-    found = Differences()
-    found.merge(sums.defects)
-    look = _Look(reader, found)
-    look.at_accounts(sums.accounts, facts)
-    look.at_claims(sums.accounts, facts)
-    by_class = totals(sums.accounts, facts.balances)
-    if not found.count and not look.anything_moved:
-        found.add(*unbalanced(by_class))
+def _report(seen: Look, started_at_ms: int, finished_at_ms: int) -> AuditReport:
     return AuditReport(
-        entries=sums.entries,
-        statement_rows=sums.rows,
-        accounts=len(sums.accounts.keys() | facts.balances.keys()),
-        difference_count=found.count,
-        differences=tuple(found.listed),
-        in_motion=look.in_motion,
-        totals=by_class,
+        entries=seen.entries,
+        statement_rows=seen.statement_rows,
+        accounts=seen.accounts,
+        difference_count=seen.found.count,
+        differences=tuple(seen.found.listed),
+        in_motion=seen.in_motion,
+        totals=seen.totals,
         started_at_ms=started_at_ms,
-        finished_at_ms=clock.now_ms(),
+        finished_at_ms=finished_at_ms,
     )
 
 
-@dataclass
-class _Look:
-    """Looks again at whatever seems wrong, until it is certain or has moved too often."""
-
-    reader: BooksReader
-    found: Differences
-    in_motion: int = 0
-    anything_moved: bool = field(default=False)
-
-    def at_accounts(self, sums: Mapping[str, AccountSums], facts: PlatformFacts) -> None:
-        """Balance items and statements against entries."""
-        balances = facts.balances
-        names: Collection[str] = sums.keys() | balances.keys()
-        for attempt in range(MAX_PASSES):
-            if attempt:
-                sums = _fold(self.reader, names).accounts
-            doubts = _doubts(names, sums, balances)
-            now = self.reader.balances(doubts.keys())
-            names = [name for name in doubts if now.get(name) != balances.get(name)]
-            for name in sorted(doubts.keys() - set(names)):
-                self.found.add(*doubts[name])
-            if not names:
-                return
-            self.anything_moved = True
-            balances = now
-        self.in_motion += len(names)
-
-    def at_claims(self, sums: Mapping[str, AccountSums], facts: PlatformFacts) -> None:
-        """What features say is set aside or on its way, against what stands there."""
-        standing = _standing(sums, facts.balances)
-        doubtful = [
-            group
-            for group in sorted(standing.keys() | facts.claims.keys())
-            if claim_difference(group, facts.claims.get(group), standing.get(group, 0))
-        ]
-        for group in doubtful:
-            if group[0].startswith("escrow:"):
-                self._at_escrow(group)
-        self._at_clearing([group for group in doubtful if not group[0].startswith("escrow:")], sums, facts.claims)
-
-    def _at_escrow(self, group: Group) -> None:
-        # A claim changes in the same transaction as the escrow, so one read while the escrow stands still is current.
-        reference = group[0].partition(":")[2]
-        names = [f"{escrow(reference, shard).path}:{group[1]}" for shard in range(MAX_ESCROW_SHARDS)]
-        before = self.reader.balances(names)
-        for _ in range(MAX_PASSES):
-            claim = self.reader.claims([group]).get(group)
-            after = self.reader.balances(names)
-            if before == after:
-                difference = claim_difference(group, claim, sum(one.balance_micros for one in after.values()))
-                self.found.add(*([difference] if difference else []))
-                return
-            self.anything_moved = True
-            before = after
-        self.in_motion += 1
-
-    def _at_clearing(self, groups: list[Group], sums: Mapping[str, AccountSums], claims: Mapping[Group, Claim]) -> None:
-        for attempt in range(MAX_PASSES):
-            if not groups:
-                return
-            names = {":".join(group): group for group in groups}
-            if attempt:
-                sums = _fold(self.reader, names.keys()).accounts
-            doubts: dict[Group, Difference] = {}
-            for name, group in names.items():
-                difference = claim_difference(group, claims.get(group), held(name, sums, {}))
-                if difference is not None:
-                    doubts[group] = difference
-            now = self.reader.claims(doubts.keys()) if doubts else {}
-            self.found.add(*(one for group, one in doubts.items() if now.get(group) == claims.get(group)))
-            groups = [group for group in doubts if now.get(group) != claims.get(group)]
-            self.anything_moved |= bool(groups)
-            claims = now
-        self.in_motion += len(groups)
+def _create(audit: Audit, unit: UnitOfWork) -> bool:
+    fields: dict[str, Value] = {
+        "audit_id": audit.audit_id,
+        "state": audit.state,
+        "requested_by": audit.requested_by,
+        "requested_at_ms": audit.requested_at_ms,
+    }
+    try:
+        unit.commit([Create(audit_ref(audit.audit_id), fields)])
+    except WriteConflict:
+        return False
+    return True
 
 
 def _end(audit: Audit, state: AuditState, unit: UnitOfWork, **changes: Value) -> bool:
@@ -303,35 +270,3 @@ def _end(audit: Audit, state: AuditState, unit: UnitOfWork, **changes: Value) ->
     except WriteConflict:
         return False
     return True
-
-
-def _fold(reader: BooksReader, only: Collection[str] | None = None) -> Sums:
-    chosen = None if only is None else frozenset(only)
-    whole = Sums(chosen)
-    for segment in range(SEGMENTS):
-        part = Sums(chosen)
-        for item in reader.ledger(segment, SEGMENTS):
-            part.add(item)
-        whole.merge(part)
-    return whole
-
-
-def _doubts(
-    names: Collection[str], sums: Mapping[str, AccountSums], balances: Mapping[str, StoredBalance]
-) -> dict[str, list[Difference]]:
-    nothing = AccountSums()
-    doubts = {}
-    for name in names:
-        differences = list(differences_of(name, sums.get(name, nothing), balances.get(name)))
-        if differences:
-            doubts[name] = differences
-    return doubts
-
-
-def _standing(sums: Mapping[str, AccountSums], balances: Mapping[str, StoredBalance]) -> dict[Group, int]:
-    standing: dict[Group, int] = {}
-    for name in sums.keys() | balances.keys():
-        group = group_of(name)
-        if group is not None and account_of(name) is not None:
-            standing[group] = standing.get(group, 0) + held(name, sums, balances)
-    return standing

@@ -1,15 +1,22 @@
 """How the books audit reads DynamoDB: whole tables by segment, and single items again."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from smallpeck.kernel.writes import ref
 from smallpeck.ledger.audit import Claim, LedgerItem, StoredBalance, StoredEntry, StoredRow, UnreadableItem
-from smallpeck.ledger.audit_service import SEGMENTS, Audit, AuditState, Group, PlatformFacts, audit_ref, report_of
+from smallpeck.ledger.audit_look import Group, PlatformFacts
+from smallpeck.ledger.audit_parts import PlatformPart
+from smallpeck.ledger.audit_service import SEGMENTS, Audit, AuditState, audit_ref, report_of
+from smallpeck.ledger.chain import leaf, row_hash
 from smallpeck.ledger.store import LedgerStore
 from smallpeck.table import keys
 from smallpeck.table.client import Table
+
+# Spelled out, for they are met a million times: no id has a "#" in it.
+_ENTRY, _STATEMENT = (keys.ENTITIES[one].pk.partition("{")[0] for one in ("entry", "statement_row"))
+_ENTRY_SORT_KEY = keys.ENTITIES["entry"].sk
 
 
 class Claimant(Protocol):
@@ -17,6 +24,14 @@ class Claimant(Protocol):
 
     def see(self, item: Mapping[str, Any]) -> None:
         """Takes in one item of the table, whatever it is."""
+        ...
+
+    def seen(self) -> Any:
+        """What was seen, as JSON."""
+        ...
+
+    def add(self, seen: Any) -> None:
+        """Adds what another one has seen in another part of the table."""
         ...
 
     def claims(self) -> Sequence[Claim]:
@@ -39,19 +54,32 @@ class AuditStore:
         """See `BooksReader`."""
         return map(_ledger_item, LedgerStore(self.table).everything(segment, segments))
 
-    def platform(self) -> PlatformFacts:
+    def platform_part(self, segment: int, segments: int) -> PlatformPart:
         """See `BooksReader`."""
         balances: dict[str, StoredBalance] = {}
         claimants = self.claimants()
-        for segment in range(SEGMENTS):
-            for item in self.table.segment("platform", segment, SEGMENTS):
-                if item[keys.PARTITION_KEY].startswith(keys.ENTITIES["account"].pk.partition("{")[0]):
-                    balances[keys.parts_of_item("account", item)[0]] = _balance(item)
-                else:
-                    for claimant in claimants:
-                        claimant.see(item)
+        for item in self.table.segment("platform", segment, segments):
+            if item[keys.PARTITION_KEY].startswith(keys.ENTITIES["account"].pk.partition("{")[0]):
+                balances[keys.parts_of_item("account", item)[0]] = _balance(item)
+            else:
+                for claimant in claimants:
+                    claimant.see(item)
+        return PlatformPart(balances, [claimant.seen() for claimant in claimants])
+
+    def joined(self, parts: Iterable[PlatformPart]) -> PlatformFacts:
+        """See `BooksReader`."""
+        balances: dict[str, StoredBalance] = {}
+        claimants = self.claimants()
+        for part in parts:
+            balances.update(part.balances)
+            for claimant, seen in zip(claimants, part.seen, strict=True):
+                claimant.add(seen)
         claims = [claim for claimant in claimants for claim in claimant.claims()]
         return PlatformFacts(balances, {(claim.group, claim.currency): claim for claim in claims})
+
+    def platform(self) -> PlatformFacts:
+        """What the whole platform table says, read here and now."""
+        return self.joined(self.platform_part(segment, SEGMENTS) for segment in range(SEGMENTS))
 
     def balances(self, names: Collection[str]) -> Mapping[str, StoredBalance]:
         """See `BooksReader`."""
@@ -87,21 +115,24 @@ class AuditStore:
 
 
 def _balance(item: Mapping[str, Any]) -> StoredBalance:
-    return StoredBalance(int(item.get("balance_micros", 0)), int(item.get("seq", 0)))
+    return StoredBalance(int(item.get("balance_micros", 0)), int(item.get("seq", 0)), item.get("head_hash"))
 
 
 def _ledger_item(item: Mapping[str, Any]) -> LedgerItem:
     key = str(item[keys.PARTITION_KEY])
     try:
-        if key.startswith("ENTRY#"):
-            return _entry(keys.parts_of_item("entry", item)[0], item)
-        name, seq = keys.parts_of_item("statement_row", item)
-        return _row(name, int(seq), item)
+        if key.startswith(_ENTRY):
+            return _entry(key[len(_ENTRY) :], item)
+        if key.startswith(_STATEMENT):
+            return _row(key[len(_STATEMENT) :], int(item[keys.SORT_KEY]), item)
+        return UnreadableItem(key)
     except (KeyError, TypeError, ValueError):
         return UnreadableItem(key)
 
 
 def _entry(key_id: str, item: Mapping[str, Any]) -> StoredEntry:
+    if item[keys.SORT_KEY] != _ENTRY_SORT_KEY:
+        raise ValueError("not where an entry stands")
     return StoredEntry(
         key_id=key_id,
         entry_id=str(item["entry_id"]),
@@ -110,8 +141,11 @@ def _entry(key_id: str, item: Mapping[str, Any]) -> StoredEntry:
         reference=str(item["reference"]),
         input_hash=str(item["input_hash"]),
         postings=tuple(
-            (str(one["source"]), str(one["destination"]), int(one["amount_micros"])) for one in item["postings"]
+            [(str(one["source"]), str(one["destination"]), int(one["amount_micros"])) for one in item["postings"]]
         ),
+        links=tuple(item.get("links", ())),
+        onward=tuple(item.get("onward", ())),
+        hash_holds="entry_hash" not in item or item["entry_hash"] == leaf(item).hex(),
     )
 
 
@@ -126,4 +160,7 @@ def _row(name: str, key_seq: int, item: Mapping[str, Any]) -> StoredRow:
         reference=str(item["reference"]),
         amount_micros=int(item["amount_micros"]),
         balance_micros=int(item["balance_micros"]),
+        row_hash=item.get("row_hash"),
+        previous_hash=item.get("previous_hash"),
+        hash_holds="row_hash" not in item or item["row_hash"] == row_hash(name, item),
     )

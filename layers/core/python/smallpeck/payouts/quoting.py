@@ -11,6 +11,7 @@ from smallpeck.payouts.service import (
     DestinationCoolingOff,
     NoDestination,
     PayoutRules,
+    RailCurrency,
     RailUnknown,
     WorkerPayoutFacts,
     Workers,
@@ -102,6 +103,9 @@ def _missing(
         found.append(Missing(NoDestination.code, "say first where payouts go"))
     elif facts.rail not in rules.rails:
         found.append(Missing(RailUnknown.code, "payouts to this kind of destination are not possible at present"))
+    elif not rules.rails[facts.rail].carries(currency):
+        detail = f"payouts to this kind of destination are not possible in {currency}"
+        found.append(Missing(RailCurrency.code, detail))
     left = rules.cooling_off_left_seconds(facts, now_ms)
     if left:
         until_ms = now_ms + left * 1000

@@ -1,26 +1,22 @@
 """The steps of a payout run. Each may be run again at any time, after any crash, beside itself.
 
-start -> freeze -> send (each chunk) -> end -> [wait -> query (each chunk) -> end] ...
+start -> freeze -> send (each chunk and each parcel) -> end -> [wait -> query (each chunk) -> end] ...
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Protocol
 
-from smallpeck.kernel.errors import IdempotencyMismatch, Invalid, NotFound
+from smallpeck.kernel.errors import IdempotencyMismatch, Invalid
 from smallpeck.kernel.writes import Contention, UnitOfWork, WriteConflict
-from smallpeck.ledger.posting import Entry
-from smallpeck.ledger.service import Posted, post
-from smallpeck.payouts import model
-from smallpeck.payouts.model import Answer, Fact, Payout, PayoutState
+from smallpeck.payouts import model, sending
+from smallpeck.payouts.model import Payout, PayoutState
 from smallpeck.payouts.runs import (
     CHUNK,
     MAX_MEMBERS,
     MAX_ROUNDS,
     MAX_WAIT_SECONDS,
-    Destination,
     Ending,
     MembershipOpen,
-    Order,
     PayoutReads,
     Ports,
     Run,
@@ -32,15 +28,14 @@ from smallpeck.payouts.runs import (
     create_member,
     create_run,
     next_run,
+    place,
     run_id_of,
 )
-from smallpeck.payouts.service import release_entry, settle_entry
 
 ATTEMPTS = 10
 FREEZE_ITEMS = 40
 TALLY_ITEMS = 100
 EARLIER_AFTER_SECONDS = 900
-FINAL_FACTS = frozenset({Fact.PAID, Fact.REFUSED, Fact.MISMATCH})
 
 
 class Workflow(Protocol):
@@ -100,13 +95,24 @@ def freeze(*, run_id: str, ports: Ports) -> Run:
 
 
 def send(*, run_id: str, chunk: int, ports: Ports) -> None:
-    """Sends the members of a chunk that were never sent. Those that may have been are left to `query`."""
-    for_each(_chunk(run_id, chunk, ports), lambda payout: _send_first(payout, ports))
+    """Sends the members of a chunk that go out by themselves and were never sent. Those that may have been are left to
+    `query`.
+    """
+    alone = [payout for payout in _chunk(run_id, chunk, ports) if payout.parcel is None]
+    sending.for_each(alone, lambda payout: sending.send_first(payout, ports))
+
+
+def send_parcel(*, run_id: str, parcel: int, ports: Ports) -> None:
+    """Sends a parcel of the run."""
+    run = frozen_run(run_id, ports)
+    if not 0 <= parcel < run.parcels:
+        raise Invalid("the run has no such parcel")
+    sending.send_parcel(run_id, parcel, ports)
 
 
 def query(*, run_id: str, chunk: int, ports: Ports) -> None:
     """Asks the rails about the members of a chunk that have no outcome, and sends what never reached them."""
-    for_each(_chunk(run_id, chunk, ports), lambda payout: _query(payout, ports))
+    _query(_chunk(run_id, chunk, ports), ports)
 
 
 def query_earlier(*, ports: Ports) -> int:
@@ -118,7 +124,7 @@ def query_earlier(*, ports: Ports) -> int:
     for run_id in run_ids:
         # A run that died while it was collecting never sent anything: its members go out from here.
         _close_membership(read_run(run_id=run_id, payouts=ports.payouts), ports)
-    for_each(open_, lambda payout: _query(payout, ports))
+    _query(open_, ports)
     for run_id in run_ids:
         end(run_id=run_id, ports=ports)
     return len(open_)
@@ -127,10 +133,10 @@ def query_earlier(*, ports: Ports) -> int:
 def end(*, run_id: str, ports: Ports) -> Ending:
     """Counts how the members stand; with no outcome missing, compares with what the rails say they paid."""
     for _ in range(ATTEMPTS):
-        run = _frozen_run(run_id, ports)
-        tally, rails, open_chunks = _tally(run, ports)
+        run = frozen_run(run_id, ports)
+        tally, paid, open_chunks, told = _tally(run, ports)
         state = RunState.WAITING if tally.unresolved else RunState.FINISHED
-        reconciled = None if tally.unresolved else _reconciled(run, tally, rails, ports)
+        reconciled = None if tally.unresolved else _reconciled(run, paid, ports)
         after = next_run(run, state=state, tally=tally, reconciled=reconciled)
         try:
             ports.unit.commit([change_run(run, after)])
@@ -140,7 +146,7 @@ def end(*, run_id: str, ports: Ports) -> Ending:
             ports.signals.alarm("PayoutFrozen", run_id)
         if reconciled is False:
             ports.signals.alarm("RailTotalsDiffer", run_id)
-        return Ending(after, tuple(sorted(open_chunks)))
+        return Ending(after, tuple(sorted(open_chunks)), told)
     raise Contention("the run is busy; try again")
 
 
@@ -151,11 +157,11 @@ def _take_all(run: Run, payout_ids: list[str], ports: Ports) -> Run:
         if not waiting or run.state is not RunState.COLLECTING:
             return run
         now_ms = ports.clock.now_ms()
-        taken = [
-            model.take(payout, run_id=run.run_id, number=number, now_ms=now_ms)
-            for number, payout in enumerate(waiting, start=run.members)
-        ]
-        after = next_run(run, members=run.members + len(taken))
+        after, taken = run, []
+        for number, payout in enumerate(waiting, start=run.members):
+            after, parcel = place(after, payout, ports.terms)
+            taken.append(model.take(payout, run_id=run.run_id, number=number, now_ms=now_ms, parcel=parcel))
+        after = next_run(after, members=run.members + len(taken))
         changes = [model.change(before, now) for before, now in zip(waiting, taken, strict=True)]
         members = [create_member(run.run_id, payout) for payout in taken]
         try:
@@ -178,168 +184,80 @@ def _close_membership(run: Run, ports: Ports) -> Run:
     return after
 
 
-def _frozen_run(run_id: str, ports: Ports) -> Run:
+def frozen_run(run_id: str, ports: Ports) -> Run:
+    """The run, whose membership is closed; raises RunNotFound or MembershipOpen."""
     run = read_run(run_id=run_id, payouts=ports.payouts)
     if run.state is RunState.COLLECTING:
         raise MembershipOpen("the run's membership is not frozen")
     return run
 
 
+def open_chunks_of(run: Run, ports: Ports) -> set[int]:
+    """The chunks with a member that has no outcome."""
+    return _tally(run, ports)[2]
+
+
 def _chunk(run_id: str, chunk: int, ports: Ports) -> list[Payout]:
-    run = _frozen_run(run_id, ports)
+    run = frozen_run(run_id, ports)
     if not 0 <= chunk < run.chunks:
         raise Invalid("the run has no such chunk")
     return ports.payouts.members(run_id, chunk * CHUNK, min((chunk + 1) * CHUNK, run.members) - 1)
 
 
-def for_each(payouts: Iterable[Payout], act: Callable[[Payout], None]) -> None:
-    """`act` on every payout, so that one bad payout holds up no other; then the first error, if there was any."""
-    errors: list[Exception] = []
+def _query(payouts: Iterable[Payout], ports: Ports) -> None:
+    together: dict[tuple[str | None, int | None], list[Payout]] = {}
     for payout in payouts:
-        try:
-            act(payout)
-        except Exception as error:  # noqa: BLE001 - raised again below
-            errors.append(error)
-    if errors:
-        raise errors[0]
+        # One that goes out by itself is a group of its own.
+        name = (payout.run_id, payout.parcel) if payout.parcel is not None else (payout.payout_id, None)
+        together.setdefault(name, []).append(payout)
+
+    def ask(group: list[Payout]) -> None:
+        if group[0].parcel is None:
+            sending.query_one(group[0], ports)
+        else:
+            sending.query_together(group, ports)
+
+    sending.for_each(together.values(), ask)
 
 
-def _send_first(payout: Payout, ports: Ports) -> None:
-    if payout.state is PayoutState.IN_RUN:
-        _send(payout, ports)
-
-
-def _query(payout: Payout, ports: Ports) -> None:
-    if payout.state is PayoutState.IN_RUN:
-        _send(payout, ports)
-        return
-    if payout.state not in model.UNRESOLVED:
-        return
-    answer = ports.rails[payout.rail].ask(_order(payout))
-    payout = _record(payout, answer, ports)
-    if payout.state is not PayoutState.UNKNOWN:
-        return
-    window_seconds = ports.terms[payout.rail].window_seconds
-    if not model.may_resend(payout, window_seconds=window_seconds, now_ms=ports.clock.now_ms()):
-        ports.signals.alarm("PayoutStuck", payout.payout_id)
-    elif answer.fact is Fact.NEVER_HEARD:
-        _send(payout, ports)
-
-
-def _send(payout: Payout, ports: Ports) -> None:
-    destination = _destination(payout, ports)
-    if destination is None:
-        _nowhere(payout, ports)
-        return
-    sending = model.begin_send(payout, now_ms=ports.clock.now_ms())
-    try:
-        ports.unit.commit([model.change(payout, sending)])
-    except WriteConflict:
-        # Somebody else took it up meanwhile, and sees it through.
-        return
-    answer = ports.rails[payout.rail].pay(_order(sending), destination)
-    _record(sending, model.answered_to_send(sending, answer), ports)
-
-
-def _destination(payout: Payout, ports: Ports) -> Destination | None:
-    destination = ports.destinations.at_version(payout.worker_id, payout.destination_version)
-    return destination if destination is not None and destination.rail == payout.rail else None
-
-
-def _nowhere(payout: Payout, ports: Ports) -> None:
-    if payout.state is not PayoutState.IN_RUN:
-        ports.signals.alarm("PayoutStuck", payout.payout_id)
-        return
-    now_ms = ports.clock.now_ms()
-    released = model.abandon(payout, reason="no_destination", now_ms=now_ms)
-    try:
-        _post(release_entry(payout, now_ms=now_ms), payout, released, ports)
-    except WriteConflict:
-        return
-
-
-def _record(payout: Payout, answer: Answer, ports: Ports) -> Payout:
-    """The payout with what the rail said about it, and the money where that puts it."""
-    for attempt in range(ATTEMPTS):
-        if attempt and answer.fact not in FINAL_FACTS:
-            # What others learned meanwhile is newer than an answer that was not an outcome.
-            return payout
-        now_ms = ports.clock.now_ms()
-        after = model.learn(payout, answer, now_ms=now_ms)
-        if after is payout:
-            return payout
-        try:
-            recorded = _write(payout, after, now_ms, ports)
-        except WriteConflict:
-            recorded = False
-        if recorded:
-            if after.state is PayoutState.FROZEN:
-                ports.signals.alarm("PayoutFrozen", payout.payout_id)
-            return after
-        payout = _read(payout.payout_id, ports)
-    raise Contention("the payout is busy; try again")
-
-
-def _write(before: Payout, after: Payout, now_ms: int, ports: Ports) -> bool:
-    match after.state:
-        case PayoutState.SETTLED:
-            return _post(settle_entry(before, now_ms=now_ms), before, after, ports)
-        case PayoutState.RELEASED:
-            return _post(release_entry(before, now_ms=now_ms), before, after, ports)
-        case _:
-            ports.unit.commit([model.change(before, after)])
-            return True
-
-
-def _post(entry: Entry, before: Payout, after: Payout, ports: Ports) -> bool:
-    alongside = [model.change(before, after)]
-    return post(entry=entry, alongside=alongside, books=ports.books, unit=ports.unit) is Posted.NOW
-
-
-def _read(payout_id: str, ports: Ports) -> Payout:
-    payout = ports.payouts.payout(payout_id)
-    if payout is None:
-        raise NotFound("there is no such payout")
-    return payout
-
-
-def _order(payout: Payout) -> Order:
-    if payout.rail_key is None or payout.run_id is None:
-        raise ValueError("a payout is sent under a stored key, in a run")
-    return Order(
-        key=payout.rail_key,
-        payout_id=payout.payout_id,
-        run_id=payout.run_id,
-        amount_micros=payout.sent_micros,
-        currency=payout.currency,
-    )
-
-
-def _tally(run: Run, ports: Ports) -> tuple[Tally, set[str], set[int]]:
-    counts = dict.fromkeys(("settled", "released", "frozen", "unresolved"), 0)
+def _tally(run: Run, ports: Ports) -> tuple[Tally, dict[str, dict[str, int]], set[int], bool]:
+    """How the members stand, what each rail was asked to pay for settled ones, the open chunks, and whether all that
+    is open will be told by its rail.
+    """
+    counts = dict.fromkeys(("settled", "released", "returned", "frozen", "unresolved"), 0)
     paid: dict[str, int] = {}
-    rails: set[str] = set()
+    by_rail: dict[str, dict[str, int]] = {}
     open_chunks: set[int] = set()
+    told = True
     for first in range(0, run.members, TALLY_ITEMS):
         for payout in ports.payouts.members(run.run_id, first, min(first + TALLY_ITEMS, run.members) - 1):
-            rails.add(payout.rail)
+            of_rail = by_rail.setdefault(payout.rail, {})
             if payout.state in model.UNRESOLVED:
                 counts["unresolved"] += 1
                 open_chunks.add((payout.number or 0) // CHUNK)
+                told = told and payout.acknowledged and payout.rail in ports.terms and ports.terms[payout.rail].tells
                 continue
             counts[payout.state.value] += 1
             if payout.state is PayoutState.SETTLED:
-                paid[payout.currency] = paid.get(payout.currency, 0) + payout.sent_micros
-    return Tally(**counts, paid=paid), rails, open_chunks
+                for sums in (paid, of_rail):
+                    sums[payout.currency] = sums.get(payout.currency, 0) + payout.sent_micros
+    return Tally(**counts, paid=paid), by_rail, open_chunks, told and bool(open_chunks)
 
 
-def _reconciled(run: Run, tally: Tally, rails: set[str], ports: Ports) -> bool | None:
-    """Whether the rails' totals equal ours; asked once all is decided."""
-    total: dict[str, int] = {}
-    for rail in sorted(rails):
-        said = ports.rails[rail].totals(run.run_id)
+def _reconciled(run: Run, paid: dict[str, dict[str, int]], ports: Ports) -> bool | None:
+    """Whether the rails' totals equal ours; asked once all is decided. None where a rail did not say, and no other
+    says something else.
+    """
+    silent = False
+    for rail, ours in sorted(paid.items()):
+        if rail in ports.parcel_rails:
+            parcels = (ports.payouts.parcel(run.run_id, number) for number in range(run.parcels))
+            sent = [parcel for parcel in parcels if parcel is not None and parcel.rail == rail]
+            said = ports.parcel_rails[rail].totals(sent)
+        else:
+            said = ports.rails[rail].totals(run.run_id)
         if said is None:
-            return None
-        for currency, micros in said.items():
-            total[currency] = total.get(currency, 0) + micros
-    return {currency: micros for currency, micros in total.items() if micros} == dict(tally.paid)
+            silent = True
+        elif {currency: micros for currency, micros in said.items() if micros} != ours:
+            return False
+    return None if silent else True

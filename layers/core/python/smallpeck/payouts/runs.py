@@ -1,5 +1,6 @@
 """A payout run: its own state, and what it needs from outside."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -8,10 +9,11 @@ from typing import Any, Protocol
 from smallpeck.kernel.clock import Clock
 from smallpeck.kernel.errors import Conflict, NotFound
 from smallpeck.kernel.ids import derived_id
-from smallpeck.kernel.writes import Change, Create, Equals, Path, Ref, UnitOfWork, Value, ref
+from smallpeck.kernel.writes import Absent, Change, Create, Equals, Fields, Path, Present, Ref, UnitOfWork, Value, ref
 from smallpeck.ledger.service import Books
-from smallpeck.payouts.model import Answer, Payout
-from smallpeck.payouts.service import Payouts, RailTerms
+from smallpeck.payouts.model import Payout
+from smallpeck.payouts.rails.port import Destination, Parcel, ParcelRail, Rail, RailTerms
+from smallpeck.payouts.service import Payouts
 
 MAX_MEMBERS = 10_000
 CHUNK = 20
@@ -19,6 +21,7 @@ MAX_WAIT_SECONDS = 3600
 MAX_ROUNDS = 10
 CHUNKS_PER_ROUND = 200
 """With MAX_ROUNDS this keeps a full run's history well below the 25,000 events that a workflow may have."""
+_PARCEL_KEY = re.compile(r"(r_[0-9A-Z]{26})-([0-9]{1,6})", re.ASCII)
 RUN_ROUTE = "POST /v1/operator/payout-runs"
 
 
@@ -41,6 +44,7 @@ class Tally:
 
     settled: int = 0
     released: int = 0
+    returned: int = 0
     frozen: int = 0
     unresolved: int = 0
     paid: Mapping[str, int] = field(default_factory=dict)
@@ -71,6 +75,11 @@ class Run:
     members: int = 0
     tally: Tally = Tally()
     reconciled: bool | None = None
+    parcels: int = 0
+    filling: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """While members are taken: rail and currency -> the number of the parcel that is being filled, and how many it
+    holds.
+    """
 
     @property
     def chunks(self) -> int:
@@ -84,6 +93,8 @@ class Ending:
 
     run: Run
     open_chunks: tuple[int, ...]
+    told: bool = False
+    """Whether the rails of all that is open say by themselves what becomes of it."""
 
     def again(self, round_: int) -> bool:
         """Whether to ask once more after `round_` rounds."""
@@ -108,40 +119,20 @@ class MembershipOpen(Conflict):
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a rail is asked to pay, but for where. `key` is the idempotency key of every send of it."""
+class Wait:
+    """A workflow that waits until the rails have said what became of the run's payouts.
 
-    key: str
-    payout_id: str
-    run_id: str
-    amount_micros: int
-    currency: str
+    `chunks` are those it waits for, `answered` those whose members all have an outcome; a chunk never loses one.
+    """
 
-
-class Destination(Protocol):
-    """Where a payout goes: personal data, never logged, never stored with a payout."""
+    token: str | None
+    chunks: frozenset[str]
+    answered: frozenset[str]
 
     @property
-    def rail(self) -> str: ...
-
-    @property
-    def address(self) -> str: ...
-
-
-class Rail(Protocol):
-    """A way for money to leave. Its methods answer UNCLEAR (or None) rather than raise where no answer came."""
-
-    def pay(self, order: Order, destination: Destination) -> Answer:
-        """Asks for the payment; the same key asks for the same payment again."""
-        ...
-
-    def ask(self, order: Order) -> Answer:
-        """What became of the payment with the order's key; pays nothing."""
-        ...
-
-    def totals(self, run_id: str) -> Mapping[str, int] | None:
-        """Micros paid for a run by currency, as the rail sees it; None where it did not say."""
-        ...
+    def is_over(self) -> bool:
+        """Whether there is nothing left to wait for."""
+        return self.token is not None and self.chunks <= self.answered
 
 
 class Destinations(Protocol):
@@ -175,6 +166,18 @@ class PayoutReads(Payouts, Protocol):
         """The payouts that are members `first` to `last` of a run, in order; consistent."""
         ...
 
+    def in_parcel(self, run_id: str, number: int) -> list[Payout]:
+        """The payouts that go out with a parcel of a run, in order; consistent."""
+        ...
+
+    def parcel(self, run_id: str, number: int) -> Parcel | None:
+        """A parcel that was sent, or is about to be; None before that; consistent."""
+        ...
+
+    def wait(self, run_id: str) -> Wait | None:
+        """The wait of a run, or None where it never waited to be told; consistent."""
+        ...
+
 
 class Signals(Protocol):
     """Where a person is called."""
@@ -185,17 +188,24 @@ class Signals(Protocol):
 
 
 @dataclass(frozen=True)
-class Ports:
-    """What a payout run needs from outside."""
+class RecordPorts:
+    """What it takes to write down what a rail said."""
 
     payouts: PayoutReads
     books: Books
     unit: UnitOfWork
-    rails: Mapping[str, Rail]
-    terms: Mapping[str, RailTerms]
-    destinations: Destinations
     clock: Clock
     signals: Signals
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports(RecordPorts):
+    """What a payout run needs from outside. A rail is in `rails` or in `parcel_rails`, as its terms say."""
+
+    rails: Mapping[str, Rail]
+    parcel_rails: Mapping[str, ParcelRail] = field(default_factory=dict)
+    terms: Mapping[str, RailTerms]
+    destinations: Destinations
 
 
 def run_id_of(operator_id: str, idempotency_key: str) -> str:
@@ -217,7 +227,66 @@ def create_member(run_id: str, payout: Payout) -> Create:
     """The write that makes a payout member `payout.number` of a run."""
     if payout.number is None:
         raise ValueError("a member has a number")
-    return Create(ref("run_member", run_id, payout.number), {"payout_id": payout.payout_id})
+    fields: dict[str, Value] = {"payout_id": payout.payout_id}
+    if payout.parcel is not None:
+        fields["parcel"] = payout.parcel
+    return Create(ref("run_member", run_id, payout.number), fields)
+
+
+def place(run: Run, payout: Payout, terms: Mapping[str, RailTerms]) -> tuple[Run, int | None]:
+    """The parcel of the run that a new member goes out with (None: it goes out by itself), and the run after that."""
+    limit = terms[payout.rail].parcel_limit if payout.rail in terms else 0
+    if not limit:
+        return run, None
+    name = f"{payout.rail}:{payout.currency}"
+    number, held = run.filling.get(name, (run.parcels, 0))
+    if held >= limit:
+        number, held = run.parcels, 0
+    parcels = max(run.parcels, number + 1)
+    return replace(run, parcels=parcels, filling={**run.filling, name: (number, held + 1)}), number
+
+
+def parcel_ref(run_id: str, number: int) -> Ref:
+    """The item of a parcel."""
+    return ref("parcel", run_id, number)
+
+
+def create_parcel(parcel: Parcel) -> Create:
+    """The write of a parcel that is about to be sent for the first time."""
+    stored: Fields = {one.name: getattr(parcel, one.name) for one in fields(parcel) if one.name != "reference"}
+    return Create(parcel_ref(parcel.run_id, parcel.number), stored)
+
+
+def name_parcel(parcel: Parcel, reference: str) -> Change:
+    """The write of what the rail calls a parcel; it holds while it has no name there."""
+    when = (Present(), Absent("reference"))
+    return Change(parcel_ref(parcel.run_id, parcel.number), set={"reference": reference}, when=when)
+
+
+def parcel_from(item: Mapping[str, Any]) -> Parcel:
+    """The parcel of a stored item."""
+    return Parcel(**{one.name: item[one.name] for one in fields(Parcel) if one.name in item})
+
+
+def parcel_key(run_id: str, number: int) -> str:
+    """The key of every send of a parcel."""
+    return f"{run_id}-{number}"
+
+
+def parcel_of_key(key: str) -> tuple[str, int] | None:
+    """The run and the number in a parcel's key; None where it is none."""
+    found = _PARCEL_KEY.fullmatch(key)
+    return None if found is None else (found[1], int(found[2]))
+
+
+def wait_ref(run_id: str) -> Ref:
+    """The item of a run's wait."""
+    return ref("run_wait", run_id)
+
+
+def wait_from(item: Mapping[str, Any]) -> Wait:
+    """The wait of a stored item."""
+    return Wait(item.get("token"), frozenset(item.get("chunks", ())), frozenset(item.get("answered", ())))
 
 
 def next_run(run: Run, **changes: Any) -> Run:
@@ -243,4 +312,5 @@ def _fields(run: Run) -> dict[str, Value]:
     flat: dict[str, Value] = {one.name: getattr(run, one.name) for one in fields(run)}
     waits = {"rounds": run.waits.rounds, "first_wait_seconds": run.waits.first_wait_seconds}
     tally: dict[str, Value] = {one.name: getattr(run.tally, one.name) for one in fields(run.tally)}
-    return flat | {"waits": waits, "tally": tally}
+    filling: dict[str, Value] = {name: list(held) for name, held in run.filling.items()}
+    return flat | {"waits": waits, "tally": tally, "filling": filling}

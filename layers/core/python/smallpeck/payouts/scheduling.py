@@ -21,6 +21,7 @@ from smallpeck.payouts.service import (
     DestinationCoolingOff,
     NoDestination,
     PayoutRules,
+    RailCurrency,
     RailUnknown,
     Workers,
     request_payout,
@@ -35,7 +36,7 @@ _BALANCES_AT_ONCE = 100
 _PAYABLE_AT_ONCE = 5_000
 
 # Why a worker is left for another day.
-_NOT_NOW = (BelowThreshold, NoDestination, DestinationCoolingOff, RailUnknown, InsufficientFunds)
+_NOT_NOW = (BelowThreshold, NoDestination, DestinationCoolingOff, RailUnknown, RailCurrency, InsufficientFunds)
 
 
 class AutomaticWorkers(Protocol):

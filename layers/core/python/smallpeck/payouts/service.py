@@ -11,7 +11,8 @@ from smallpeck.ledger.accounts import platform_revenue, rail_cash, rail_clearing
 from smallpeck.ledger.posting import Entry, EntryKind, Posting
 from smallpeck.ledger.service import Books, EntryMismatch, InsufficientFunds, Posted, post
 from smallpeck.payouts import model
-from smallpeck.payouts.model import Payout
+from smallpeck.payouts.model import Payout, PayoutState
+from smallpeck.payouts.rails.port import RailTerms
 
 REQUEST_ATTEMPTS = 10
 
@@ -49,29 +50,10 @@ class RailUnknown(Unavailable):
     code = "rail_unknown"
 
 
-@dataclass(frozen=True)
-class RailTerms:
-    """What a rail promises and asks, the same in every currency. The fee is taken from what the worker withdraws."""
+class RailCurrency(Conflict):
+    """The rail of the destination does not carry this currency."""
 
-    window_seconds: int
-    """How long the rail remembers an idempotency key."""
-    minimum_micros: int
-    fee_micros: int
-    delivers_from_seconds: int = 0
-    delivers_within_seconds: int = 3 * 24 * 3600
-    """When money arrives after it was sent: no sooner than, and no later than."""
-
-    def __post_init__(self) -> None:
-        if self.window_seconds <= model.RESEND_MARGIN_SECONDS:
-            raise ValueError("a rail remembers a key for more than a day")
-        if not 0 <= self.fee_micros < self.minimum_micros:
-            raise ValueError("a rail's minimum is above its fee")
-        if not 0 <= self.delivers_from_seconds <= self.delivers_within_seconds:
-            raise ValueError("a rail delivers from one moment on until a later one")
-
-    def fee_in(self, currency: str) -> int:
-        """The fee of one payout, in whole minor units."""
-        return whole_minor_units(self.fee_micros, currency)
+    code = "rail_currency"
 
 
 @dataclass(frozen=True)
@@ -139,7 +121,7 @@ def request_payout(
     """The payout of this request, reserved now or before. `amount_micros` None asks for all whole minor units.
 
     Keys belong to their `route`: nobody takes the key of another way of asking. Raises IdempotencyMismatch,
-    BelowThreshold, NoDestination, DestinationCoolingOff, InsufficientFunds.
+    BelowThreshold, NoDestination, RailUnknown, RailCurrency, DestinationCoolingOff, InsufficientFunds.
     """
     check_amount(amount_micros, currency)
     payout_id = model.payout_id(worker_id, idempotency_key, route)
@@ -211,6 +193,18 @@ def release_entry(payout: Payout, *, now_ms: int) -> Entry:
     return _entry(payout, "release", EntryKind.PAYOUT_RELEASE, [posting], now_ms)
 
 
+def return_entry(payout: Payout, *, now_ms: int) -> Entry:
+    """The money came back: the whole amount is the worker's again. `payout` is as it was before that."""
+    worker = worker_available(payout.worker_id)
+    if payout.state is PayoutState.SETTLED:
+        postings = [Posting(rail_cash(payout.rail), worker, payout.sent_micros)]
+        if payout.fee_micros:
+            postings.append(Posting(platform_revenue(), worker, payout.fee_micros))
+    else:
+        postings = [Posting(rail_clearing(payout.rail), worker, payout.amount_micros)]
+    return _entry(payout, "return", EntryKind.PAYOUT_RELEASE, postings, now_ms)
+
+
 def _entry(payout: Payout, what: str, kind: EntryKind, postings: list[Posting], now_ms: int) -> Entry:
     return Entry(
         entry_id=f"{payout.payout_id}/{what}",
@@ -251,6 +245,8 @@ def _allowed(
         raise NoDestination("say first where payouts go")
     if facts.rail not in rules.rails:
         raise RailUnknown("payouts to this kind of destination are not possible at present")
+    if not rules.rails[facts.rail].carries(currency):
+        raise RailCurrency(f"payouts to this kind of destination are not possible in {currency}")
     left = rules.cooling_off_left_seconds(facts, now_ms)
     if left:
         raise DestinationCoolingOff("the payout destination was changed a short time ago", retry_after_seconds=left)

@@ -2,9 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from smallpeck.payouts.events import EventState, event_ref
 from smallpeck.payouts.model import Payout, payout_from, payout_ref
-from smallpeck.payouts.runs import Run, run_from, run_ref
+from smallpeck.payouts.rails.port import Parcel
+from smallpeck.payouts.runs import (
+    MAX_MEMBERS,
+    Run,
+    Wait,
+    parcel_from,
+    parcel_ref,
+    run_from,
+    run_ref,
+    wait_from,
+    wait_ref,
+)
 from smallpeck.table import keys
 from smallpeck.table.client import Slice, Table
 
@@ -58,6 +71,37 @@ class PayoutStore:
 
     def members(self, run_id: str, first: int, last: int) -> list[Payout]:
         """The payouts that are members `first` to `last` of a run, in order; consistent."""
+        return self._payouts_of(self._rows(run_id, first, last))
+
+    def in_parcel(self, run_id: str, number: int) -> list[Payout]:
+        """The payouts that go out with a parcel of a run, in order; consistent."""
+        rows = self._rows(run_id, 0, MAX_MEMBERS - 1)
+        return self._payouts_of([row for row in rows if row.get("parcel") == number])
+
+    def parcel(self, run_id: str, number: int) -> Parcel | None:
+        """A parcel that was sent, or is about to be; None before that; consistent."""
+        item = self.table.get(parcel_ref(run_id, number))
+        return None if item is None else parcel_from(item)
+
+    def wait(self, run_id: str) -> Wait | None:
+        """The wait of a run, or None where it never waited to be told; consistent."""
+        item = self.table.get(wait_ref(run_id))
+        return None if item is None else wait_from(item)
+
+    def event_state(self, event_id: str) -> EventState | None:
+        """What became of a rail's event; None where it was never heard; consistent."""
+        item = self.table.get(event_ref(event_id))
+        return None if item is None else EventState(item["state"])
+
+    def followed(self, *, limit: int) -> list[Mapping[str, Any]]:
+        """Events that wait for a question, oldest first, as they are stored."""
+        listed = self.table.listed("followed", limit=limit)
+        ids = [keys.parts_of_item("rail_event", item)[0] for item in listed.items]
+        found = self.table.get_many([event_ref(one) for one in ids])
+        stored = [found[event_ref(one)] for one in ids if event_ref(one) in found]
+        return [one for one in stored if one["state"] == EventState.FOLLOWED]
+
+    def _rows(self, run_id: str, first: int, last: int) -> list[dict[str, Any]]:
         rows = []
         after: str | None = None
         while True:
@@ -71,7 +115,9 @@ class PayoutStore:
             rows += run.items
             after = run.next_after
             if after is None:
-                break
+                return rows
+
+    def _payouts_of(self, rows: Sequence[Mapping[str, Any]]) -> list[Payout]:
         ids = [str(row["payout_id"]) for row in rows]
         found = self.payouts(ids)
         return [found[one] for one in ids]

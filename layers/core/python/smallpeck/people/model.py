@@ -1,7 +1,7 @@
 """Profiles and payout destinations: what is allowed in them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from smallpeck.kernel.errors import Invalid, NotFound, Problem
@@ -9,7 +9,6 @@ from smallpeck.kernel.money import MAX_AMOUNT_MICROS
 
 MAX_LANGUAGES = 10
 ADDRESS_LENGTH = range(3, 201)
-RAILS = frozenset({"gateway"})
 KEPT_VERSIONS = 10
 """How many versions of a destination stay readable: payouts on their way name the version they were reserved for."""
 
@@ -24,6 +23,16 @@ _COUNTRIES = (
     "TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW"
 )
 COUNTRIES = frozenset(_COUNTRIES.split())
+
+_EMAIL_OR_PAYER = r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+|[A-Z0-9]{13}"
+# Of each rail: the form of an address, and how it is called.
+_ADDRESSES: Mapping[str, tuple[re.Pattern[str], str]] = {
+    "gateway": (re.compile(r".+"), "what the gateway takes"),
+    "paypal": (re.compile(_EMAIL_OR_PAYER), "the e-mail address, or the payer id, of a PayPal account"),
+    "stripe": (re.compile(r"acct_[A-Za-z0-9]{1,64}", re.ASCII), "the id of a Stripe account, such as acct_1AbCdEfGh"),
+    "sepa": (re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}, .{2,70}"), "an IBAN, a comma, and the account's holder"),
+    "circle": (re.compile(r"[A-Z]{2,6}:[0-9A-Za-z]{32,44}", re.ASCII), "a chain, a colon, and an address on it"),
+}
 
 _NO_COUNTRY = "a country is its ISO 3166 code of two capital letters"
 _SHOWS_ITS_END = 8
@@ -140,18 +149,26 @@ def language_problems(languages: Sequence[str], at: str) -> list[Problem]:
     ]
 
 
-def check_destination(destination: Destination) -> None:
-    """Raises BadDestination; the address is not repeated in the error."""
-    problems = []
-    if destination.rail not in RAILS:
-        problems.append(Problem("/rail", f"one of: {', '.join(sorted(RAILS))}"))
-    address = destination.address
+def checked_destination(
+    rail: str, address: str, *, offered: Collection[str], canonical: Callable[[str, str], str]
+) -> Destination:
+    """A destination in its one spelling; raises BadDestination, which does not repeat the address.
+
+    `offered` are the rails that there are; `canonical` gives the one spelling of a rail's address, or raises Invalid.
+    """
+    problems = [] if rail in offered else [Problem("/rail", f"one of: {', '.join(sorted(offered))}")]
     if len(address) not in ADDRESS_LENGTH:
         problems.append(Problem("/address", "3 to 200 characters"))
     elif not address.isprintable() or address != address.strip():
         problems.append(Problem("/address", "one line of printable characters without blanks around it"))
+    if not problems:
+        address = canonical(rail, address)
+        form, called = _ADDRESSES[rail]
+        if not form.fullmatch(address):
+            problems.append(Problem("/address", called))
     if problems:
         raise BadDestination("the payout destination is not allowed", problems=problems)
+    return Destination(rail, address)
 
 
 def masked(address: str) -> str:

@@ -1,6 +1,6 @@
 """Use cases about profiles and payout destinations."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -14,8 +14,8 @@ from smallpeck.people.model import (
     NoDestination,
     RequesterProfile,
     WorkerProfile,
-    check_destination,
     check_profile,
+    checked_destination,
 )
 
 CHANGE_ATTEMPTS = 5
@@ -50,6 +50,19 @@ class Destinations(Protocol):
 
     def replace(self, person_id: str, destination: Destination, *, now_ms: int) -> HeldDestination:
         """Makes `destination` the present one under the next version; raises WriteConflict where another came first."""
+        ...
+
+
+class OfferedRails(Protocol):
+    """What workers may be paid by."""
+
+    @property
+    def names(self) -> Collection[str]:
+        """The rails that this installation offers."""
+        ...
+
+    def canonical(self, rail: str, address: str) -> str:
+        """The one spelling of an address of a rail; raises Invalid where no money could get there."""
         ...
 
 
@@ -134,11 +147,10 @@ def get_destination(*, worker_id: str, destinations: Destinations) -> HeldDestin
 
 
 def put_destination(
-    *, worker_id: str, rail: str, address: str, now_ms: int, destinations: Destinations
+    *, worker_id: str, rail: str, address: str, now_ms: int, rails: OfferedRails, destinations: Destinations
 ) -> HeldDestination:
     """Changes where a worker is paid. Saying the same again changes nothing, so no waiting time starts anew."""
-    wanted = Destination(rail, address)
-    check_destination(wanted)
+    wanted = checked_destination(rail, address, offered=rails.names, canonical=rails.canonical)
     for _ in range(CHANGE_ATTEMPTS):
         present = destinations.current(worker_id)
         if present is not None and present.destination == wanted:

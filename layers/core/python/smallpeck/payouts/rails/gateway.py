@@ -8,15 +8,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import urllib3
 
 from smallpeck.kernel.errors import Invalid
 from smallpeck.kernel.money import format_amount, parse_amount
 from smallpeck.payouts.model import Answer, Fact
-from smallpeck.payouts.runs import Destination, Order
+from smallpeck.payouts.rails.exchange import BadProvider, Http, Reply, checked_address, exchange, is_printable
+from smallpeck.payouts.rails.port import Destination, Order
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 10.0
@@ -24,30 +24,14 @@ MAX_ANSWER_BYTES = 65_536
 MAX_SECRET_LENGTH = 1024
 ANSWERED = frozenset({200, 201, 202})
 NOT_FOUND = 404
-STAGE_WITHOUT_TLS = "local"
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}", re.ASCII)
 _OUTCOMES = {"paid": Fact.PAID, "pending": Fact.PENDING, "refused": Fact.REFUSED}
 
 
-class Http(Protocol):
-    """What is asked of `urllib3.PoolManager`."""
-
-    def request(self, method: str, url: str, **arguments: Any) -> urllib3.BaseHTTPResponse: ...
-
-
-class BadGateway(ValueError):
+class BadGateway(BadProvider):
     """The gateway's address or secret cannot be used. Raised at the start, before any payout is touched."""
-
-
-@dataclass(frozen=True)
-class _Reply:
-    """What came back: a status and a JSON object, or why there is none."""
-
-    status: int = 0
-    document: Mapping[str, Any] = field(default_factory=dict)
-    failure: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +44,7 @@ class GatewayRail:
     timeout: urllib3.Timeout = field(default_factory=lambda: urllib3.Timeout(CONNECT_SECONDS, READ_SECONDS))
 
     def pay(self, order: Order, destination: Destination) -> Answer:
-        """See `smallpeck.payouts.runs.Rail`."""
+        """See `smallpeck.payouts.rails.port.Rail`."""
         body = {
             "payout_id": order.payout_id,
             "run_id": order.run_id,
@@ -71,14 +55,14 @@ class GatewayRail:
         return _outcome(self._call("POST", "/payouts", body=body, key=order.key), order)
 
     def ask(self, order: Order) -> Answer:
-        """See `smallpeck.payouts.runs.Rail`."""
+        """See `smallpeck.payouts.rails.port.Rail`."""
         reply = self._call("GET", f"/payouts/{quote(order.key, safe='')}")
         if reply.status == NOT_FOUND and reply.document.get("status") == "never_heard":
             return Answer(Fact.NEVER_HEARD if reply.document.get("key") == order.key else Fact.UNCLEAR)
         return _outcome(reply, order)
 
     def totals(self, run_id: str) -> Mapping[str, int] | None:
-        """See `smallpeck.payouts.runs.Rail`."""
+        """See `smallpeck.payouts.rails.port.Rail`."""
         reply = self._call("GET", f"/payouts?run={quote(run_id, safe='')}")
         paid = reply.document.get("paid")
         if reply.status not in ANSWERED or reply.document.get("run_id") != run_id or not isinstance(paid, dict):
@@ -88,57 +72,35 @@ class GatewayRail:
         except (Invalid, TypeError):
             return None
 
-    def _call(self, method: str, path: str, *, body: Mapping[str, str] | None = None, key: str = "") -> _Reply:
-        headers = {
-            "Authorization": f"Bearer {self.secret}",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-        }
+    def _call(self, method: str, path: str, *, body: Mapping[str, str] | None = None, key: str = "") -> Reply:
+        headers = {"Authorization": f"Bearer {self.secret}", "Accept": "application/json"}
         content = None
         if body is not None:
             headers |= {"Content-Type": "application/json", "Idempotency-Key": key}
             content = json.dumps(body).encode()
-        try:
-            response = self.http.request(
-                method,
-                self.url + path,
-                body=content,
-                headers=headers,
-                timeout=self.timeout,
-                redirect=False,
-                retries=False,
-                preload_content=False,
-                decode_content=False,
-            )
-            received = _read(response)
-        except urllib3.exceptions.TimeoutError:
-            return _Reply(failure="timeout")
-        except urllib3.exceptions.HTTPError:
-            return _Reply(failure="no_answer")
-        if received is None:
-            return _Reply(failure="answer_too_large")
-        try:
-            document = json.loads(received, object_pairs_hook=_object)
-        except (ValueError, RecursionError):
-            document = None
-        if not isinstance(document, dict):
-            return _Reply(failure=f"http_{response.status}")
-        return _Reply(response.status, document)
+        return exchange(
+            self.http,
+            method,
+            self.url + path,
+            headers=headers,
+            content=content,
+            timeout=self.timeout,
+            max_bytes=MAX_ANSWER_BYTES,
+        )
 
 
 def connect(*, url: str, secret: str, stage: str) -> GatewayRail:
     """The gateway at `url`; raises BadGateway where it cannot be spoken to safely."""
-    parts = urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and stage == STAGE_WITHOUT_TLS):
-        raise BadGateway("the gateway is spoken to over https")
-    if not parts.hostname or parts.username is not None or parts.query or parts.fragment:
-        raise BadGateway("the gateway's address is https://host[:port][/path]")
-    if not (0 < len(secret) <= MAX_SECRET_LENGTH and secret.isascii() and secret.isprintable() and " " not in secret):
+    try:
+        address = checked_address(url, stage)
+    except BadProvider as error:
+        raise BadGateway(str(error)) from None
+    if not is_printable(secret) or len(secret) > MAX_SECRET_LENGTH:
         raise BadGateway("the gateway's secret cannot stand in a header")
-    return GatewayRail(url.rstrip("/"), secret, urllib3.PoolManager(maxsize=1, retries=False))
+    return GatewayRail(address, secret, urllib3.PoolManager(maxsize=1, retries=False))
 
 
-def _outcome(reply: _Reply, order: Order) -> Answer:
+def _outcome(reply: Reply, order: Order) -> Answer:
     if reply.failure is not None:
         return Answer(Fact.UNCLEAR, reason=reply.failure)
     if reply.status not in ANSWERED:
@@ -162,19 +124,3 @@ def _outcome(reply: _Reply, order: Order) -> Answer:
 
 def _clean(text: object, allowed: re.Pattern[str]) -> str | None:
     return text if isinstance(text, str) and allowed.fullmatch(text) else None
-
-
-def _read(response: urllib3.BaseHTTPResponse) -> bytes | None:
-    received: bytes = response.read(MAX_ANSWER_BYTES + 1, decode_content=False)
-    if len(received) > MAX_ANSWER_BYTES:
-        response.close()
-        return None
-    response.release_conn()
-    return received
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member is named twice")
-    return members
