@@ -16,17 +16,23 @@ TOOLS := .cache/tools
 UV := $(TOOLS)/bin/uv
 UV_STAMP := $(TOOLS)/uv-$(UV_VERSION).stamp
 SYNCED := .venv/synced.stamp
+ORACLE := .cache/oracle
+ORACLE_SYNCED := $(ORACLE)/synced.stamp
 BIN := .venv/bin
 RUN := $(BIN)/python
 export UV
 
-.PHONY: help bootstrap demo local test test-slow check lint format deploy clean
+.PHONY: help bootstrap demo local test test-slow sim sim-long oracle check lint format deploy clean
 
 help:
-	@echo "make demo [DATASET=name] [TASKS=n]   the whole platform on this machine, with simulated workers"
+	@echo "make demo                            the whole platform on this machine, with simulated workers"
+	@echo "     [DATASET=folder [TASKS=n] [DYNAMIC=1]]   with the workers of a data set; stopping when certain"
 	@echo "make local                           the platform on this machine, until Ctrl-C"
 	@echo "make test                            the tests"
 	@echo "make test-slow                       those that take minutes: a million tasks, 50,000 rows"
+	@echo "make sim                             every money flow with every fault at every call; planted bugs"
+	@echo "make sim-long                        ten million attempts of it; Ctrl-C stops, ARGS='--from N' goes on"
+	@echo "make oracle                          accuracy and speed of single choice against crowd-kit's"
 	@echo "make check                           what CI runs: format, lint, types, architecture, API document, tests"
 	@echo "make format                          put the code in shape"
 	@echo "make deploy STAGE=dev|prod           to the AWS account of the current credentials"
@@ -47,8 +53,14 @@ $(SYNCED): $(UV_STAMP) pyproject.toml uv.lock
 	@$(UV) sync --locked --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
 	@touch $@
 
+$(ORACLE_SYNCED): $(UV_STAMP) pyproject.toml uv.lock
+	@echo "installing crowd-kit, in an environment of its own"
+	@UV_PROJECT_ENVIRONMENT=$(ORACLE) $(UV) sync --locked --quiet --only-group oracle --no-install-project \
+		--python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
+	@touch $@
+
 demo: $(SYNCED)
-	@$(RUN) -m local.demo $(if $(DATASET),--dataset "$(DATASET)") $(if $(TASKS),--tasks "$(TASKS)") $(ARGS)
+	@$(RUN) -m local.demo $(if $(DATASET),--dataset "$(DATASET)") $(if $(TASKS),--tasks "$(TASKS)") $(if $(DYNAMIC),--dynamic) $(ARGS)
 
 local: $(SYNCED)
 	@$(RUN) -m local.up $(ARGS)
@@ -58,6 +70,16 @@ test: $(SYNCED)
 
 test-slow: $(SYNCED)
 	@$(RUN) -m pytest -m slow -n $(SLOW_JOBS) --dist loadfile --durations=0 $(ARGS)
+
+sim: $(SYNCED)
+	@$(RUN) -m tests.sim $(ARGS)
+
+sim-long: $(SYNCED)
+	@$(RUN) -m tests.sim --attempts 10000000 --everything $(ARGS)
+
+# What is measured against crowd-kit is a command and no test, as the tests' environment does not have it.
+oracle: $(ORACLE_SYNCED)
+	@PYTHONPATH=.:layers/core/python $(ORACLE)/bin/python -m tests.quality.oracle
 
 lint: $(SYNCED)
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
