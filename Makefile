@@ -33,7 +33,7 @@ help:
 	@echo "make sim                             every money flow with every fault at every call; planted bugs"
 	@echo "make sim-long                        ten million attempts of it; Ctrl-C stops, ARGS='--from N' goes on"
 	@echo "make oracle                          accuracy and speed of single choice against crowd-kit's"
-	@echo "make check                           what CI runs: format, lint, types, architecture, API document, tests"
+	@echo "make check                           what CI runs: format, lint, types, architecture, API document, tests, sim"
 	@echo "make format                          put the code in shape"
 	@echo "make deploy STAGE=dev|prod           to the AWS account of the current credentials"
 	@echo "make clean                           remove what was built"
@@ -89,7 +89,7 @@ lint: $(SYNCED)
 	@$(RUN) -m local.openapi --check
 	@$(RUN) -m local.event_schemas --check
 
-check: lint test
+check: lint test sim
 
 format: $(SYNCED)
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

@@ -81,13 +81,16 @@ def not_frozen(requester_id: str) -> Check:
 
 
 def changed(before: Freeze, *, disputes: int = 0, owes: Mapping[str, bool] | None = None) -> Change:
-    """So many disputes more are open, and in these currencies something is owed now, or no more."""
+    """So many disputes more are open, and in these currencies something is owed now, or no more.
+
+    Raises WriteConflict where more would be closed than are open: somebody else has closed the last meanwhile.
+    """
     currencies = {*before.owing}
     for currency, is_owed in (owes or {}).items():
         (currencies.add if is_owed else currencies.discard)(currency)
     after = Freeze(before.requester_id, before.open_disputes + disputes, tuple(sorted(currencies)), before.version + 1)
     if after.open_disputes < 0:
-        raise ValueError("more disputes were closed than were open")
+        raise WriteConflict([])
     fields: dict[Path, Value] = {
         "open_disputes": after.open_disputes,
         "owing": list(after.owing),
