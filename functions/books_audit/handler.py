@@ -18,6 +18,7 @@ from functions.books_audit.schemas import (
 )
 from smallpeck.ledger import audit_service
 from smallpeck.ledger.audit import by_class
+from smallpeck.ledger.audit_service import AuditPorts, AuditReport
 from smallpeck.runtime.auditing import audit_ports
 from smallpeck.runtime.observability import count, logger
 from smallpeck.runtime.steps import step
@@ -34,31 +35,39 @@ def handler(asked: Step) -> BaseModel | None:
     ports = current().once(audit_ports)
     match asked:
         case ScheduleStep():
-            now_ms = ports.clock.now_ms()
-            return Scheduled(
-                audit_id=audit_service.schedule_audit(scheduled_at=asked.scheduled_at, now_ms=now_ms, unit=ports.unit)
-            )
+            return _scheduled(asked, ports)
         case BeginStep():
-            report = audit_service.get_audit(audit_id=asked.audit_id, audits=ports.audits).report
-            known = _found(asked.audit_id, report) if report else {"finished": False}
-            segments = list(range(audit_service.SEGMENTS))
-            return Begun(**known, segments=segments, started_at_ms=ports.clock.now_ms())
+            return _begun(asked, ports)
         case PlatformStep():
             return Scanned(file=audit_service.scan_platform(segment=asked.segment, ports=ports))
         case LedgerStep():
             return Scanned(file=audit_service.scan_ledger(segment=asked.segment, again=asked.again, ports=ports))
         case LookStep():
-            looked = audit_service.look(**asked.model_dump(exclude={"step"}), ports=ports)
-            if looked.report is None:
-                return Looked(finished=False, again=looked.again)
-            return _told(asked.audit_id, looked.report)
+            return _looked(asked, ports)
         case FailStep():
             audit_service.fail_audit(audit_id=asked.audit_id, audits=ports.audits, unit=ports.unit)
             return None
     raise TypeError(f"not a step: {asked!r}")
 
 
-def _told(audit_id: str, report: audit_service.AuditReport) -> Looked:
+def _scheduled(asked: ScheduleStep, ports: AuditPorts) -> Scheduled:
+    now_ms = ports.clock.now_ms()
+    audit_id = audit_service.schedule_audit(scheduled_at=asked.scheduled_at, now_ms=now_ms, unit=ports.unit)
+    return Scheduled(audit_id=audit_id)
+
+
+def _begun(asked: BeginStep, ports: AuditPorts) -> Begun:
+    report = audit_service.get_audit(audit_id=asked.audit_id, audits=ports.audits).report
+    known = _found(asked.audit_id, report) if report else {"finished": False}
+    return Begun(**known, segments=list(range(audit_service.SEGMENTS)), started_at_ms=ports.clock.now_ms())
+
+
+def _looked(asked: LookStep, ports: AuditPorts) -> Looked:
+    looked = audit_service.look(**asked.model_dump(exclude={"step"}), ports=ports)
+    return Looked(finished=False, again=looked.again) if looked.report is None else _told(asked.audit_id, looked.report)
+
+
+def _told(audit_id: str, report: AuditReport) -> Looked:
     count("BooksDifferences", report.difference_count)
     if not report.books_balanced:
         extra = {
@@ -68,7 +77,7 @@ def _told(audit_id: str, report: audit_service.AuditReport) -> Looked:
     return Looked(**_found(audit_id, report))
 
 
-def _found(audit_id: str, report: audit_service.AuditReport) -> dict[str, Any]:
+def _found(audit_id: str, report: AuditReport) -> dict[str, Any]:
     lines = [f"audit {audit_id}: {report.difference_count} differences"]
     lines += [
         f"{one['accounts']} {one['currency']}".rstrip() + f": {one['differences']}, off by {one['off_micros']} micros"

@@ -35,7 +35,7 @@ class Ledger(Construct):
                 tables={"platform": (*READ, *SCAN), "ledger": SCAN},
                 settings={"work_bucket": state.work.bucket_name},
                 allow=(
-                    Allow(("s3:GetObject", "s3:PutObject"), (parts,), "The parts of an audit are named by their content."),
+                    Allow(("s3:GetObject", "s3:PutObject"), (parts,), "The parts of an audit are named by content."),
                     Allow(
                         ("dynamodb:PutItem", "dynamodb:UpdateItem"),
                         (shared.tables["platform"].table_arn,),

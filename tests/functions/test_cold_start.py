@@ -24,6 +24,7 @@ MODELS = {"annotated_types", "pydantic", "pydantic_core", "typing_inspection"}
 
 # The third-party packages that a function may load when it starts. All else waits until something asks for it.
 ALLOWED: dict[str, set[str]] = {
+    "bank_inbox": LOGS | MODELS,
     "batch_finish": LOGS | MODELS,
     "books_audit": LOGS | MODELS,
     "books_seal": LOGS | MODELS,

@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from functions.books_audit.handler import handler as books_audit
 from tests.functions.world import APIS, MACHINES, ROUTES, Platform, routes_of
-from tests.gateway import Context, ask, claims, event
+from tests.gateway import ask, claims, event
 
 
 def started(platform: Platform, machine: str) -> list[tuple[str, object]]:
@@ -23,7 +22,7 @@ def test_an_operator_uses_every_route(platform: Platform) -> None:
     assert (asked.status, asked.json["state"], asked.json["books_balanced"]) == (202, "running", None)
     assert started(platform, "books_audit") == [(audit_id, {"audit_id": audit_id})]
     assert op.get(f"/audits/{audit_id}").json == asked.json
-    books_audit({"audit_id": audit_id}, Context())
+    platform.audit(audit_id)
     found = op.get(f"/audits/{audit_id}").json
     assert (found["state"], found["books_balanced"], found["entries"], found["differences"]) == (
         "finished", True, 1, [],

@@ -107,9 +107,14 @@ def test_too_large_a_body_is_refused_unread(desk: Desk) -> None:
     assert desk.post("stripe", Call({}, b"x" * 300_000)).status == 413
 
 
-@pytest.mark.parametrize("rail", ["gateway", "nobody", "paypal/more"])
+@pytest.mark.parametrize("rail", ["gateway", "sepa", "nobody", "paypal/more"])
 def test_there_is_nothing_for_others(desk: Desk, rail: str) -> None:
     assert desk.post(rail, Call({}, b"{}")).status in {401, 404}
+
+
+def test_a_rail_that_the_stage_was_told_nothing_of_has_no_webhook(desk: Desk) -> None:
+    answer = desk.post("circle", Call({}, b"{}"))
+    assert (answer.status, answer.json["code"]) == (404, "no_webhook")
 
 
 def test_nothing_of_a_call_is_logged(desk: Desk, capfd: pytest.CaptureFixture[str]) -> None:

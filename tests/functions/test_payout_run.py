@@ -12,10 +12,10 @@ from functions.payout_run.handler import handler
 from local.provider import Provider, serving
 from smallpeck.payouts.model import PayoutState
 from smallpeck.people.service import put_destination
-from smallpeck.runtime.problems import WorkflowError
-from smallpeck.runtime.settings import Settings
 from smallpeck.runtime.destinations import offered_rails
 from smallpeck.runtime.payout_rails import payout_ports
+from smallpeck.runtime.problems import WorkflowError
+from smallpeck.runtime.settings import Settings
 from smallpeck.runtime.wiring import Wiring, wired
 from tests.unit.payouts.world import FIVE, PayoutWorld
 from tests.unit.people.fake_kms import FakeKms

@@ -244,6 +244,9 @@ def test_what_may_not_be_said_of_oneself(platform: Platform) -> None:
     told = ann.refused("PUT", "/payout-destination", 422, "bad_destination", body=DESTINATION | {"address": " a\n"})
     assert [one["pointer"] for one in told.json["errors"]] == ["/address"]
     ann.refused("PUT", "/payout-destination", 422, "invalid", body=DESTINATION | {"rail": "barter"})
+    bank = {"rail": "sepa", "address": "DE89370400440532013000, Ann Lee"}
+    told = ann.refused("PUT", "/payout-destination", 422, "bad_destination", body=bank)
+    assert told.json["errors"] == [{"pointer": "/rail", "detail": "one of: gateway"}]
 
 
 def test_payouts_that_may_not_be(platform: Platform) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from functions.batch_finish.handler import handler as batch_finish
+from functions.books_audit.handler import handler as books_audit
 from functions.books_seal.handler import handler as books_seal
 from functions.grader.handler import handler as grader
 from functions.import_part.handler import handler as import_part
@@ -18,6 +19,7 @@ from functions.import_split.handler import handler as import_split
 from functions.reestimate.handler import handler as reestimate
 from functions.sweeper.handler import handler as sweeper
 from smallpeck.kernel.errors import SmallPeckError
+from smallpeck.ledger.audit_service import SEGMENTS as AUDIT_SEGMENTS
 from smallpeck.runtime.http import Api
 from smallpeck.runtime.routes import Route
 from smallpeck.runtime.settings import Settings
@@ -234,6 +236,29 @@ class Platform:
         runs = [stepped(books_seal, {"step": "scan", "segment": one})["runs"] for one in begun["segments"]]
         asked = {name: begun[name] for name in ("day", "known")}
         return stepped(books_seal, {"step": "seal", **asked, "runs": runs})
+
+    # Audits
+
+    def audit_parts(self, table: str, again: str = "") -> list[str]:
+        """The files of a table's scan, part by part."""
+        asked = {"step": table, **({"again": again} if table == "ledger" else {})}
+        return [stepped(books_audit, {**asked, "segment": one})["file"] for one in range(AUDIT_SEGMENTS)]
+
+    def audit_look(
+        self, begun: Mapping[str, Any], audit_id: str, platform: list[str], ledger: list[str], again: str = ""
+    ) -> dict[str, Any]:
+        """The look at these parts."""
+        given = {"platform": platform, "ledger": ledger, "again": again, "started_at_ms": begun["started_at_ms"]}
+        return stepped(books_audit, {"step": "look", "audit_id": audit_id, **given})
+
+    def audit(self, audit_id: str) -> dict[str, Any]:
+        """The steps of the workflow that audits the books, as its file orders them."""
+        begun = looked = stepped(books_audit, {"step": "begin", "audit_id": audit_id})
+        platform = [] if begun["finished"] else self.audit_parts("platform")
+        while not looked["finished"]:
+            ledger = self.audit_parts("ledger", again=looked["again"])
+            looked = self.audit_look(begun, audit_id, platform, ledger, looked["again"])
+        return looked
 
     # Finishing
 

@@ -25,13 +25,20 @@ WIRING = tuple(
         "inboxes",
         "payout_schedule",
         "payout_rails",
+        "bank_inbox",
+        "destinations",
         "proving",
         "funding",
     )
 )
 WITHOUT_VENDOR = {"token_groups"}
 WITH_SCIENCE = {"reestimate"}
-WITH_RAILS = {"payout_run", "requester_api", "funding_events", "funding_watch"}
+WITH_RAILS = {"payout_run", "bank_inbox", "requester_api", "funding_events", "funding_watch"}
+
+
+def with_rails(stage: str) -> set[str]:
+    """The workers' function checks an IBAN only where one may be given."""
+    return WITH_RAILS | ({"worker_api"} if "sepa" in STAGES[stage].rails else set())
 
 
 def test_every_folder_has_its_function_and_every_function_its_folder(deployment: Deployment) -> None:
@@ -61,7 +68,7 @@ def test_layers_are_the_business_code_as_it_stands_and_the_vendored_packages(dep
     assert "vendor-one-science" in (science / "python" / "package.py").read_text()
     assert "vendor-one-rails" in (rails / "python" / "package.py").read_text()
     for folder, properties in deployment.functions.items():
-        wanted = 1 if folder in WITHOUT_VENDOR else 3 if folder in WITH_SCIENCE | WITH_RAILS else 2
+        wanted = 1 if folder in WITHOUT_VENDOR else 3 if folder in WITH_SCIENCE | with_rails(deployment.stage) else 2
         assert len(properties["Layers"]) == wanted
 
 
@@ -211,6 +218,19 @@ def test_the_payout_provider_is_a_parameter_so_that_it_can_come_last(deployment:
     value = deployment.environment("payout_run")[variable("gateway_url")]
     assert value == {"Ref": "GatewayUrl"}
     assert deployment.service["Parameters"]["GatewayUrl"]["Default"] == STAGES[deployment.stage].gateway_url
+
+
+def test_a_rail_that_is_not_offered_has_no_address(deployment: Deployment) -> None:
+    offered = STAGES[deployment.stage].rails
+    told = deployment.environment("payout_run")
+    for rail in ("paypal", "stripe", "circle"):
+        assert told[variable(f"{rail}_url")] == {"Ref": f"{rail.capitalize()}Url"}
+        default = deployment.service["Parameters"][f"{rail.capitalize()}Url"]["Default"]
+        assert bool(default) == (rail in offered)
+    for folder in ("payout_run", "bank_inbox"):
+        mailbox = flat(deployment.environment(folder)[variable("sepa_url")])
+        assert (mailbox.startswith("s3://<"), mailbox.endswith(">/sepa"), bool(mailbox)) == ("sepa" in offered,) * 3
+    assert set(deployment.environment("worker_api")[variable("rails")].split(",")) == set(offered)
 
 
 def test_a_client_finds_what_it_needs_in_the_outputs(deployment: Deployment) -> None:

@@ -20,6 +20,7 @@ LEDGER_WRITERS = {
     "payout_run",
     "payout_schedule",
     "payout_events",
+    "bank_inbox",
 }
 LEDGER_SCANNERS = {"books_audit", "books_seal"}
 PERSONAL = {"worker_api", "payout_run"}
@@ -27,8 +28,9 @@ PERSONAL = {"worker_api", "payout_run"}
 # A role's wildcard -> why no narrower resource can be named.
 PREFIXES = (
     "/uploads/*", "/inbox/*", "/inbox/*.report.json", "/imports/*", "/results/*", "/reestimates/*",
-    "/lists/*", "/roots/*", "/seal-runs/*",
+    "/lists/*", "/roots/*", "/seal-runs/*", "/audit-parts/*",
 )  # fmt: skip
+MAILBOX = ("/sepa/out/*", "/sepa/sent/*", "/sepa/in/*", "/sepa/held/*", "/circle/*")
 WITHOUT_RESOURCES = {
     "xray:PutTraceSegments",
     "xray:PutTelemetryRecords",
@@ -138,6 +140,34 @@ def test_the_seal_reads_entries_and_remembers_days_and_nothing_else(deployment: 
     assert put == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["SEALS"]}}
 
 
+def test_the_audit_reads_the_books_and_writes_reports_and_nothing_else(deployment: Deployment) -> None:
+    assert deployment.table_actions("books_audit", "ledger") == {"Scan"}
+    written = {"PutItem", "UpdateItem"}
+    assert deployment.table_actions("books_audit", "platform") == {"Scan", "Query", "GetItem", "BatchGetItem"} | written
+    role = deployment.properties("AWS::IAM::Role")[deployment.role_of("books_audit")]
+    (condition,) = [
+        statement["Condition"]
+        for policy in role["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "dynamodb:PutItem" in statement["Action"]
+    ]
+    assert condition == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["AUDIT#*"]}}
+    for action in ("s3:GetObject", "s3:PutObject"):
+        (parts,) = deployment.allowed("books_audit", action)
+        assert parts.endswith("/audit-parts/*")
+
+
+def test_the_audits_workflow_alone_speaks_to_who_is_on_call(deployment: Deployment) -> None:
+    telling = [
+        name
+        for name in deployment.properties("AWS::IAM::Role")
+        for statement in deployment.statements(name)
+        if "sns:Publish" in statement.actions
+    ]
+    assert len(telling) == 1
+    assert telling[0].startswith("LedgerBooksAuditWorkflow")
+
+
 def test_only_the_payout_run_knows_the_provider(deployment: Deployment) -> None:
     action = "secretsmanager:GetSecretValue"
     knowing = {
@@ -156,15 +186,57 @@ def test_those_who_check_webhooks_cannot_pay(deployment: Deployment) -> None:
             for name in deployment.functions
             if any(f"{secret}Secret" in resource for resource in deployment.allowed(name, action))
         }
-        for secret in ("Paypal", "Stripe", "RailEvents")
+        for secret in ("Paypal", "Stripe", "Circle", "RailEvents")
     }
-    assert knowing == {"Paypal": {"payout_run"}, "Stripe": {"payout_run"}, "RailEvents": {"payout_events"}}
+    paying = {secret: {"payout_run"} for secret in ("Paypal", "Stripe", "Circle")}
+    assert knowing == paying | {"RailEvents": {"payout_events"}}
+
+
+def test_payment_files_are_written_by_the_payout_run_and_answers_read_by_the_bank_inbox(
+    deployment: Deployment,
+) -> None:
+    def ends(folder: str, action: str) -> set[str]:
+        there = deployment.allowed(folder, action)
+        return {"/" + one.split("/", 1)[1] for one in there if "/" in one and one.endswith(MAILBOX)}
+
+    def all_ends(action: str) -> dict[str, set[str]]:
+        return {name: found for name in deployment.functions if (found := ends(name, action))}
+
+    assert all_ends("s3:PutObject") == {
+        "payout_run": {"/sepa/out/*", "/sepa/sent/*", "/circle/*"},
+        "bank_inbox": {"/sepa/held/*"},
+    }
+    assert all_ends("s3:GetObject") == {
+        "payout_run": {"/sepa/sent/*", "/sepa/in/*"},
+        "bank_inbox": {"/sepa/sent/*", "/sepa/in/*"},
+    }
+    account = {
+        name
+        for name in deployment.functions
+        if any("SepaSecret" in one for one in deployment.allowed(name, "secretsmanager:GetSecretValue"))
+    }
+    assert account == {"payout_run", "bank_inbox"}
+
+
+def test_who_lists_the_mailbox_lists_nothing_else(deployment: Deployment) -> None:
+    wanted = {"payout_run": ["sepa/*", "circle/*"], "bank_inbox": ["sepa/*"]}
+    for folder, prefixes in wanted.items():
+        policies = deployment.properties("AWS::IAM::Role")[deployment.role_of(folder)]["Policies"]
+        (listing,) = [
+            statement
+            for policy in policies
+            for statement in policy["PolicyDocument"]["Statement"]
+            if statement["Action"] == "s3:ListBucket"
+        ]
+        (prefix,) = listing["Condition"]["StringLikeIfExists"].values()
+        assert (prefix if isinstance(prefix, list) else [prefix]) == prefixes
 
 
 def test_the_payout_run_alone_is_told_to_go_on(deployment: Deployment) -> None:
     told = {name: deployment.allowed(name, "states:SendTaskSuccess") for name in deployment.functions}
-    assert {name for name, resources in told.items() if resources} == {"payout_run", "payout_events"}
-    for name in ("payout_run", "payout_events"):
+    telling = {"payout_run", "payout_events", "bank_inbox"}
+    assert {name for name, resources in told.items() if resources} == telling
+    for name in telling:
         (resource,) = told[name]
         assert resource.endswith(f":stateMachine:small-peck-{deployment.stage}-payout-run")
 
@@ -248,7 +320,7 @@ def test_a_wildcard_resource_is_a_prefix_of_objects_or_has_no_narrower_form(depl
             elif "*" in resource and ":execution:" in resource:
                 assert statement.actions == {"states:DescribeExecution", "states:StopExecution"}
             elif "*" in resource:
-                assert resource.endswith(PREFIXES)
+                assert resource.endswith(PREFIXES + MAILBOX)
                 assert {action.split(":")[0] for action in statement.actions} == {"s3"}
 
 

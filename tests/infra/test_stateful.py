@@ -178,6 +178,17 @@ def test_uploads_keep_versions_tell_eventbridge_and_clean_up(deployment: Deploym
     assert inbox["NoncurrentVersionExpiration"] == {"NoncurrentDays": 7}
 
 
+def test_the_banks_mailbox_tells_eventbridge_and_forgets_people_first(deployment: Deployment) -> None:
+    (work,) = [one for name, one in deployment.properties("AWS::S3::Bucket").items() if name.startswith("Work")]
+    assert work["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    days = {
+        one["Prefix"]: one["ExpirationInDays"] for one in work["LifecycleConfiguration"]["Rules"] if "Prefix" in one
+    }
+    assert {name: kept for name, kept in days.items() if name.startswith(("sepa/", "circle/"))} == {
+        "sepa/out/": 14, "sepa/in/": 30, "sepa/sent/": 400, "sepa/held/": 400, "circle/": 400,
+    }  # fmt: skip
+
+
 def test_clients_are_public_and_sign_in_by_password_or_srp(deployment: Deployment) -> None:
     clients = {one["ClientName"]: one for one in deployment.properties("AWS::Cognito::UserPoolClient").values()}
     assert set(clients) == {"worker", "requester", "operator"}

@@ -15,6 +15,7 @@ from tests.infra.templates import Deployment, flat
 AUDIENCES = ("worker", "requester", "operator")
 FORMS = [{"prefix": "uploads/"}]
 SPECS = [{"wildcard": "inbox/*.yaml"}, {"wildcard": "inbox/*.yml"}, {"wildcard": "inbox/*.json"}]
+ANSWERS = [{"prefix": "sepa/in/"}]
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 VISIBLE, AGE = "ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"
 
@@ -195,7 +196,11 @@ def test_the_sweeper_runs_every_minute_and_deposits_are_looked_after(deployment:
         for one in schedules(deployment)
         if not starts_workflow(deployment, one)
     }
-    assert calling == {"sweeper": "rate(1 minute)", "funding_watch": "rate(15 minutes)"}
+    assert calling == {
+        "sweeper": "rate(1 minute)",
+        "funding_watch": "rate(15 minutes)",
+        "bank_inbox": "rate(1 day)",
+    }
     assert deployment.functions["sweeper"]["Timeout"] < 60
 
 
@@ -212,6 +217,17 @@ def starting(deployment: Deployment, name: str) -> dict[str, Any]:
 def test_the_books_are_sealed_soon_after_each_day_under_the_moment_it_was_due(deployment: Deployment) -> None:
     schedule = starting(deployment, "BooksSeal")
     assert schedule["ScheduleExpression"] == "cron(15 0 * * ? *)"
+    assert schedule["ScheduleExpressionTimezone"] == "Etc/UTC"
+    assert json.loads(schedule["Target"]["Input"]) == {"scheduled_at": "<aws.scheduler.scheduled-time>"}
+    role = schedule["Target"]["RoleArn"]["Fn::GetAtt"][0]
+    allowed = {action: one.resources for one in deployment.statements(role) for action in one.actions}
+    assert allowed["states:StartExecution"] == {f"<{schedule['Target']['Arn']['Ref']}>"}
+
+
+def test_the_books_are_audited_once_a_day_before_payouts_go_out(deployment: Deployment) -> None:
+    schedule = starting(deployment, "LedgerBooksAudit")
+    assert schedule["ScheduleExpression"] == "cron(30 3 * * ? *)"
+    assert STAGES[deployment.stage].payout_hour_utc > 3
     assert schedule["ScheduleExpressionTimezone"] == "Etc/UTC"
     assert json.loads(schedule["Target"]["Input"]) == {"scheduled_at": "<aws.scheduler.scheduled-time>"}
     role = schedule["Target"]["RoleArn"]["Fn::GetAtt"][0]
@@ -247,7 +263,7 @@ def test_an_upload_starts_the_import_with_its_version(deployment: Deployment) ->
 def test_a_spec_in_an_inbox_starts_the_drop_with_its_version_and_data_alone_starts_nothing(
     deployment: Deployment,
 ) -> None:
-    (rule,) = [one for one in rules(deployment) if one["EventPattern"]["detail"]["object"]["key"] != FORMS]
+    (rule,) = [one for one in rules(deployment) if one["EventPattern"]["detail"]["object"]["key"] == SPECS]
     pattern = rule["EventPattern"]
     assert pattern["detail-type"] == ["Object Created"]
     assert pattern["detail"]["object"]["key"] == SPECS
@@ -257,6 +273,18 @@ def test_a_spec_in_an_inbox_starts_the_drop_with_its_version_and_data_alone_star
     paths = set(target["InputTransformer"]["InputPathsMap"].values())
     assert paths == {"$.detail.bucket.name", "$.detail.object.key", "$.detail.object.version-id"}
     assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
+
+
+def test_an_answer_of_the_bank_is_taken_in_when_it_arrives_and_no_other_file_is(deployment: Deployment) -> None:
+    (rule,) = [one for one in rules(deployment) if one["EventPattern"]["detail"]["object"]["key"] == ANSWERS]
+    pattern = rule["EventPattern"]
+    assert pattern["detail-type"] == ["Object Created"]
+    assert "Work" in flat(pattern["detail"]["bucket"]["name"][0])
+    (target,) = rule["Targets"]
+    assert deployment.alias_in(target["Arn"]) == "bank_inbox"
+    assert set(target["InputTransformer"]["InputPathsMap"].values()) == {"$.detail.object.key"}
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
+    assert len(rules(deployment)) == 3
 
 
 def test_every_function_and_workflow_has_an_alarm(deployment: Deployment) -> None:

@@ -5,11 +5,10 @@ statement row, all hashed and chained. Making them is not what is measured: `Sca
 """
 
 import io
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from itertools import islice
 from typing import Any
 
 from smallpeck.kernel.writes import Create, ref
@@ -17,7 +16,8 @@ from smallpeck.ledger import audit_service
 from smallpeck.ledger.accounts import escrow, funding, platform_revenue, worker_available
 from smallpeck.ledger.audit_service import AuditPorts, Looked
 from smallpeck.ledger.audit_store import AuditStore
-from smallpeck.ledger.posting import Balance, Entry, EntryKind, Posting, entry_fields, entry_ref, record
+from smallpeck.ledger.chain import chained, leaf
+from smallpeck.ledger.posting import Balance, Entry, EntryKind, Posting, entry_fields, input_hash, record
 from smallpeck.ledger.seal_store import HashedFiles
 from smallpeck.runtime.claims import claimants
 from smallpeck.table import keys
@@ -28,74 +28,65 @@ from tests.support import World
 from tests.unit.ledger.auditing import WorldClock, asked
 
 ENTRIES_PER_WORKER = 10
-REWARD, FEE = 300_000, 200_000
+REWARD, FEE, AT_MS = 300_000, 200_000, 1_790_000_000_000
 _PAGE_ITEMS = 1_000
+
+Item = dict[str, Any]
 
 
 @dataclass
 class Scanned:
-    """DynamoDB with these books: answers scans, as JSON text that is read like the wire's."""
+    """DynamoDB with these books: answers scans with items as boto3's client gives them."""
 
     entries: int
     seconds: float = 0.0
     heads: dict[int, Balance] = field(default_factory=dict)
-    _scans: dict[tuple[str, int], Iterator[str]] = field(default_factory=dict)
+    _scans: dict[tuple[str, int], Iterator[Item]] = field(default_factory=dict)
 
     def scan(self, **asked: Any) -> Any:
         started = time.process_time()
         key = asked["TableName"], asked["Segment"]
         if "ExclusiveStartKey" not in asked:
-            items = (self._platform if key[0] == "platform" else self._ledger)(*key[1:], asked["TotalSegments"])
-            self._scans[key] = _pages(items)
-        text = next(self._scans[key], "")
+            items = self._platform if key[0] == "platform" else self._ledger
+            self._scans[key] = items(key[1], asked["TotalSegments"])
+        page = [to_item(item) for item in islice(self._scans[key], _PAGE_ITEMS)]
+        more = {"LastEvaluatedKey": {name: page[-1][name] for name in ("pk", "sk")}} if page else {}
         self.seconds += time.process_time() - started
-        return json.loads(text) if text else {"Items": []}
+        return {"Items": page, **more}
 
     @property
     def workers(self) -> int:
         return self.entries // ENTRIES_PER_WORKER
 
-    def _platform(self, segment: int, segments: int) -> Iterator[dict[str, Any]]:
+    def _platform(self, segment: int, segments: int) -> Iterator[Item]:
         if segment == 0:
-            batch = {"batch_id": "b1", "state": BatchState.ACTIVE, "currency": "USD", "price_micros": REWARD + FEE}
-            whole = batch | {"max_answers": 1, "task_count": self.entries}
-            yield to_item({**keys.key_of(batch_ref("b1"))[1], **whole})
-            yield to_item({**keys.key_of(ref("progress", "b1", 0))[1], "answers": self.entries})
-            escrow_name = f"{escrow('b1', 0).path}:USD"
-            yield to_item({"pk": f"ACCOUNT#{escrow_name}", "sk": "BALANCE", "balance_micros": 0})
+            batch: Item = {"batch_id": "b1", "state": "active", "currency": "USD", "price_micros": REWARD + FEE}
+            assert batch["state"] == BatchState.ACTIVE
+            yield {**keys.key_of(batch_ref("b1"))[1], **batch, "max_answers": 1, "task_count": self.entries}
+            yield {**keys.key_of(ref("progress", "b1", 0))[1], "answers": self.entries}
+            yield {**keys.key_of(ref("account", f"{escrow('b1', 0).path}:USD"))[1], "balance_micros": 0}
         for worker in range(segment, self.workers, segments):
-            for _ in self._rows(worker):
-                pass
-            head, name = self.heads[worker], f"{_account(worker).path}:USD"
-            fields = {"balance_micros": head.balance_micros, "seq": head.seq, "head_hash": head.head_hash or ""}
-            yield to_item({"pk": f"ACCOUNT#{name}", "sk": "BALANCE", **fields})
+            head = self.heads[worker]
+            fields: Item = {"balance_micros": head.balance_micros, "seq": head.seq, "head_hash": head.head_hash}
+            yield {**keys.key_of(ref("account", _name(worker)))[1], **fields}
 
-    def _ledger(self, segment: int, segments: int) -> Iterator[dict[str, Any]]:
+    def _ledger(self, segment: int, segments: int) -> Iterator[Item]:
         if segment == 0:
-            postings = (Posting(funding("test"), escrow("b1", 0), self.entries * (REWARD + FEE)),)
-            yield _stored(Create(entry_ref("fund"), entry_fields(_entry("fund", EntryKind.DEPOSIT, postings))))
+            posting = Posting(funding("test"), escrow("b1", 0), self.entries * (REWARD + FEE))
+            whole = Entry("fund", EntryKind.DEPOSIT, "USD", "r", (posting,), AT_MS)
+            yield {**keys.key_of(ref("entry", "fund"))[1], **entry_fields(whole)}
         # An entry lies in another part of the table than its row.
-        for number in range(segment, self.entries, segments):
-            entry = self._credit(number)
-            yield _stored(Create(entry_ref(entry.entry_id), entry_fields(entry)))
+        yield from (credit(number) for number in range(segment, self.entries, segments))
         for worker in range(segments - 1 - segment, self.workers, segments):
             yield from self._rows(worker)
 
-    def _rows(self, worker: int) -> Iterator[dict[str, Any]]:
-        account, balance = _account(worker), Balance()
+    def _rows(self, worker: int) -> Iterator[Item]:
+        balance = Balance()
         for number in range(worker * ENTRIES_PER_WORKER, (worker + 1) * ENTRIES_PER_WORKER):
-            writes = record(self._credit(number), {account: balance})
-            (row,) = [one for one in writes if isinstance(one, Create) and one.ref.entity == "statement_row"]
-            fields: dict[str, Any] = dict(row.fields)
-            balance = Balance(fields["balance_micros"], fields["seq"], fields["row_hash"])
-            yield _stored(row)
+            written = row(number, balance)
+            balance = Balance(written["balance_micros"], written["seq"], written["row_hash"])
+            yield written
         self.heads[worker] = balance
-
-    def _credit(self, number: int) -> Entry:
-        page, worker = f"pg_{number:026d}", _account(number // ENTRIES_PER_WORKER)
-        from_escrow = escrow("b1", 0)
-        postings = (Posting(from_escrow, worker, REWARD), Posting(from_escrow, platform_revenue(), FEE))
-        return _entry(f"{page}/1", EntryKind.CREDIT, postings)
 
 
 @dataclass
@@ -114,6 +105,7 @@ class Shelf:
 
 def audit(entries: int) -> dict[str, float]:
     """Audits so many entries, each part and the join as the workflow does it; CPU seconds of each."""
+    as_the_ledger_writes()
     world, books, shelf = World(), Scanned(entries), Shelf()
     store = AuditStore(world.table, claimants)
     reader = AuditStore(Table(books, world.table.names), claimants)  # type: ignore[arg-type]
@@ -129,8 +121,9 @@ def audit(entries: int) -> dict[str, float]:
         return done, time.process_time() - started - (books.seconds - made)
 
     segments = range(audit_service.SEGMENTS)
-    platform = [timed(audit_service.scan_platform, segment=one) for one in segments]
+    # Nothing moves here, so the order is no matter: the ledger first, for then the heads of the chains are known.
     ledger = [timed(audit_service.scan_ledger, segment=one, again="") for one in segments]
+    platform = [timed(audit_service.scan_platform, segment=one) for one in segments]
     given = {"platform": [file for file, _ in platform], "ledger": [file for file, _ in ledger], "again": ""}
     looked, joining = timed(audit_service.look, audit_id=audit_id, started_at_ms=0, **given)
     assert isinstance(looked, Looked)
@@ -148,25 +141,42 @@ def audit(entries: int) -> dict[str, float]:
     }
 
 
-@cache
-def _account(worker: int) -> Any:
-    return worker_available(f"w_{worker:026d}")
+def as_the_ledger_writes() -> None:
+    """The first credit and its row are exactly what the ledger would write."""
+    worker, shard = worker_available(_name(0).split(":")[1]), escrow("b1", 0)
+    postings = (Posting(shard, worker, REWARD), Posting(shard, platform_revenue(), FEE))
+    made = credit(0)
+    entry = Entry(made["entry_id"], EntryKind.CREDIT, "USD", made["reference"], postings, AT_MS, units=10)
+    written = [one for one in record(entry, {worker: Balance()}) if isinstance(one, Create)]
+    assert [{**keys.key_of(one.ref)[1], **one.fields} for one in written] == [made, row(0, Balance())]
 
 
-def _entry(entry_id: str, kind: EntryKind, postings: tuple[Posting, ...]) -> Entry:
-    return Entry(entry_id, kind, "USD", entry_id.partition("/")[0], postings, 1_790_000_000_000, units=10)
+def credit(number: int) -> Item:
+    """The entry of one settled page."""
+    page = f"pg_{number:026d}"
+    account = _name(number // ENTRIES_PER_WORKER).removesuffix(":USD")
+    lines = (("escrow:b1:00", account, REWARD), ("escrow:b1:00", "platform:revenue", FEE))
+    fields: Item = {
+        "entry_id": f"{page}/1",
+        "kind": "credit",
+        "currency": "USD",
+        "reference": page,
+        "at_ms": AT_MS,
+        "units": 10,
+        "input_hash": input_hash(entry_id=f"{page}/1", kind="credit", currency="USD", reference=page, postings=lines),
+        "postings": [{"source": one, "destination": other, "amount_micros": micros} for one, other, micros in lines],
+    }
+    return {"pk": f"ENTRY#{page}/1", "sk": "ENTRY", **fields, "entry_hash": leaf(fields).hex()}
 
 
-def _stored(write: Create) -> dict[str, Any]:
-    return to_item({**keys.key_of(write.ref)[1], **write.fields})
+def row(number: int, before: Balance) -> Item:
+    """The statement row of that entry."""
+    entry, name, seq = credit(number), _name(number // ENTRIES_PER_WORKER), before.seq + 1
+    told = {one: entry[one] for one in ("entry_id", "kind", "currency", "reference", "at_ms", "units", "input_hash")}
+    amounts = {"amount_micros": REWARD, "balance_micros": before.balance_micros + REWARD}
+    linked = chained(name, {"seq": seq, **told, **amounts}, before.head_hash)
+    return {"pk": f"STATEMENT#{name}", "sk": f"{seq:012d}", **linked}
 
 
-def _pages(items: Iterator[dict[str, Any]]) -> Iterator[str]:
-    page: list[dict[str, Any]] = []
-    for item in items:
-        page.append(item)
-        if len(page) == _PAGE_ITEMS:
-            last = {name: item[name] for name in ("pk", "sk")}
-            yield json.dumps({"Items": page, "LastEvaluatedKey": last})
-            page = []
-    yield json.dumps({"Items": page})
+def _name(worker: int) -> str:
+    return f"worker:w_{worker:026d}:available:USD"

@@ -16,6 +16,9 @@ MOST_MB = 256
 # What `reestimate` has, less what a process holds before it begins, and a third to spare.
 FIT_MB = 2_000
 BYTES_PER_ANSWER = 30
+# What `books_audit` has, less what a process holds before it begins, and a third to spare.
+AUDIT_MB = 1_100
+AUDIT_SECONDS = 60
 # CPU time on a shared machine is not exact; a cost that grows with the file would be far above this.
 FLAT = 1.6
 PART_ROWS = 500
@@ -85,6 +88,22 @@ def test_the_answers_of_a_batch_are_fitted_within_the_memory_of_the_function(siz
     more_mb = BYTES_PER_ANSWER * (sizes[1] - sizes[0]) / 1_000_000
     assert large["peak_growth_mb"] - small["peak_growth_mb"] <= more_mb + 80
     assert flat(small, large)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        pytest.param((5_000, 20_000), id="5,000 and 20,000"),
+        pytest.param((250_000, 1_000_000), id="250,000 and 1,000,000", marks=pytest.mark.slow),
+    ],
+)
+def test_the_books_are_audited_at_a_flat_cost_per_entry(sizes: tuple[int, int]) -> None:
+    small, large = (measured("audit", entries) for entries in sizes)
+    assert large["accounts"] == sizes[1] // 10 + 3
+    assert large["peak_growth_mb"] <= AUDIT_MB
+    assert flat(small, large)
+    if sizes[1] == 1_000_000:
+        assert large["seconds"] <= AUDIT_SECONDS
 
 
 @pytest.mark.parametrize("tasks", [20_000, pytest.param(100_000, marks=pytest.mark.slow)])

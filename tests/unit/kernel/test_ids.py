@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from uuid import RFC_4122, UUID
 
 import pytest
 from hypothesis import given
@@ -145,3 +146,13 @@ def test_ids_do_not_depend_on_the_process() -> None:
     }
 
     assert len(outputs) == 1
+
+
+def test_a_derived_uuid_is_one_of_version_4_and_the_same_for_the_same_parts() -> None:
+    made = [ids.derived_uuid("payout", f"key-{number}") for number in range(200)]
+    read = [UUID(one) for one in made]
+    assert [str(one) for one in read] == made
+    assert {(one.version, one.variant) for one in read} == {(4, RFC_4122)}
+    assert len(set(made)) == len(made)
+    assert made == [ids.derived_uuid("payout", f"key-{number}") for number in range(200)]
+    assert ids.derived_uuid("a", "bc") != ids.derived_uuid("ab", "c")

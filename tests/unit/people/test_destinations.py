@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from smallpeck.kernel.errors import Invalid
 from smallpeck.kernel.writes import Contention
 from smallpeck.people import service
 from smallpeck.people.model import (
@@ -221,6 +222,49 @@ def test_a_destination_that_is_none_changes_nothing(rail: str, address: str, poi
     assert address not in str(caught.value)
     assert people.world.aws.dynamodb.count("people") == 0
     assert people.kms.made == 0
+
+
+def test_a_rail_that_is_not_offered_is_refused_and_those_that_are_are_named() -> None:
+    people = People()
+    people.rails = OfferedRails(frozenset({"gateway", "circle"}))
+
+    with pytest.raises(BadDestination) as caught:
+        people.put("DE89370400440532013000, Ann Lee", rail="sepa")
+
+    assert [(one.pointer, one.detail) for one in caught.value.problems] == [("/rail", "one of: circle, gateway")]
+    assert people.world.aws.dynamodb.count("people") == 0
+
+
+def test_an_account_is_kept_in_one_spelling_so_that_saying_it_otherwise_changes_nothing() -> None:
+    people = People()
+    first = people.put("DE89 3704 0044 0532 0130 00,Ann  Lee", rail="sepa")
+    again = people.put("DE89370400440532013000, Ann Lee", rail="sepa", now_ms=2_000)
+
+    assert people.address() == "DE89370400440532013000, Ann Lee"
+    assert again == first
+
+
+@pytest.mark.parametrize(
+    ("rail", "address"),
+    [
+        ("sepa", "DE88370400440532013000, Ann Lee"),
+        ("sepa", "DE89370400440532013000"),
+        ("sepa", "SA0380000000608010167519, Ann Lee"),
+        ("circle", "BASE:0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD"),
+        ("circle", "DOGE:0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"),
+        ("paypal", "nobody"),
+        ("stripe", "acct-1"),
+    ],
+)
+def test_an_address_where_no_money_would_arrive_is_refused_unrepeated(rail: str, address: str) -> None:
+    people = People()
+
+    with pytest.raises(Invalid) as caught:
+        people.put(address, rail=rail)
+
+    assert (caught.value.code, [one.pointer for one in caught.value.problems]) == ("bad_destination", ["/address"])
+    assert address not in str(caught.value) + repr(caught.value.problems)
+    assert people.world.aws.dynamodb.count("people") == 0
 
 
 @pytest.mark.parametrize("address", ["abc", "a" * 200, "DE89 3704 0044 0532 0130 00", "žofie@example.org"])

@@ -19,7 +19,7 @@ from smallpeck.ledger.chain import GENESIS
 from smallpeck.ledger.posting import input_hash
 
 MAX_LISTED = 100
-PRINT_BITS = (1 << 128) - 1
+_PRINT_BITS = (1 << 128) - 1
 """Fingerprints are sums of hashes; so many bits of them count."""
 _ESCROW = re.compile(r"escrow:[^:]+:[A-Z]{3}")
 _ALL_TOGETHER = "all accounts together"
@@ -217,9 +217,7 @@ class Sums:
         sums = self._account(row.name)
         sums.rows += 1
         sums.rows_micros += row.amount_micros
-        sums.rows_print += _print(
-            f"{row.entry_id}\0{row.kind}\0{row.reference}\0{row.currency}\0{row.amount_micros}"
-        )
+        sums.rows_print += _print(f"{row.entry_id}\0{row.kind}\0{row.reference}\0{row.currency}\0{row.amount_micros}")
         before = _print(f"{row.seq - 1}\0{row.balance_micros - row.amount_micros}")
         sums.chain_print += _print(f"{row.seq}\0{row.balance_micros}") - before
         if row.row_hash is not None:
@@ -257,13 +255,13 @@ def differences_of(name: str, sums: AccountSums, balance: StoredBalance | None) 
         yield Difference(name, what, found_micros=stored.balance_micros)
     if stored.seq != sums.rows:
         yield Difference(name, f"{sums.rows} statement rows, the balance counts {stored.seq}")
-    if (sums.rows_print - sums.entries_print) & PRINT_BITS:
+    if (sums.rows_print - sums.entries_print) & _PRINT_BITS:
         yield Difference(name, "the statement does not tell its entries", sums.entries_micros, sums.rows_micros)
     unbroken = _print(f"{sums.rows}\0{sums.rows_micros}") - _print("0\x000") if sums.rows else 0
-    if (sums.chain_print - unbroken) & PRINT_BITS:
+    if (sums.chain_print - unbroken) & _PRINT_BITS:
         yield Difference(name, "the statement's rows do not follow from each other")
     head = _print(f"{stored.seq}\0{stored.head_hash}") if stored.head_hash is not None else 0
-    if (sums.hash_print - head) & PRINT_BITS or sums.chains != (stored.head_hash is not None):
+    if (sums.hash_print - head) & _PRINT_BITS or sums.chains != (stored.head_hash is not None):
         yield Difference(name, "the chain of the statement does not lead to its head")
 
 

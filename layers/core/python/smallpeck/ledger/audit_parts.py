@@ -1,25 +1,23 @@
 """What the parts of an audit hand on to each other, as files: sums that add up, in whatever order they are joined.
 
 A part is a list of files of `CHUNK_ACCOUNTS` accounts each and an index that names them, so that who joins the parts
-holds one such file beside the sums. Fingerprints are sums of hashes, kept by their last 128 bits.
+holds one such file beside the sums.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from operator import attrgetter
 from typing import Any, Protocol
 
 from smallpeck.kernel.ids import canonical_json
-from smallpeck.ledger.audit import PRINT_BITS, AccountSums, Claim, Difference, Differences, StoredBalance, Sums
+from smallpeck.ledger.audit import AccountSums, Claim, Difference, Differences, StoredBalance, Sums
 from smallpeck.ledger.audit_look import Look
 
 CHUNK_ACCOUNTS = 5_000
 
-_COUNTS = ("entries", "entries_micros", "rows", "rows_micros", "chains")
-_PRINTS = ("entries_print", "rows_print", "chain_print", "hash_print")
-_counts, _prints = attrgetter(*_COUNTS), attrgetter(*_PRINTS)
+_numbers = attrgetter(*(one.name for one in fields(AccountSums)))
 
 
 class Files(Protocol):
@@ -44,9 +42,7 @@ class PlatformPart:
 
 def put_sums(sums: Sums, files: Files) -> str:
     """Keeps the fold of a part of the ledger; the hash of its index."""
-    rows = (
-        [name, *_counts(one), *(value & PRINT_BITS for value in _prints(one))] for name, one in sums.accounts.items()
-    )
+    rows = ([name, *_numbers(one)] for name, one in sums.accounts.items())
     index = {"entries": sums.entries, "rows": sums.rows, "defects": asdict(sums.defects)}
     return _put(files, {**index, "chunks": _put_chunks(rows, files)})
 
@@ -57,7 +53,7 @@ def add_sums(file: str, files: Files, whole: Sums) -> None:
     part = Sums(entries=index["entries"], rows=index["rows"], defects=_differences(index["defects"]))
     whole.merge(part)
     for name, *numbers in _chunks(index, files):
-        sums = AccountSums(**dict(zip((*_COUNTS, *_PRINTS), numbers, strict=True)))
+        sums = AccountSums(*numbers)
         if name in whole.accounts:
             whole.accounts[name].merge(sums)
         else:
@@ -79,34 +75,34 @@ def platform_part(file: str, files: Files) -> PlatformPart:
 
 def put_look(look: Look, files: Files) -> str:
     """Keeps a look; its hash."""
-    fields = {
+    kept = {
         **vars(look),
         "found": asdict(look.found),
         "balances": {name: one and [one.balance_micros, one.seq, one.head_hash] for name, one in look.balances.items()},
         "claims": [[*group, claim and asdict(claim)] for group, claim in look.claims.items()],
     }
-    return _put(files, fields)
+    return _put(files, kept)
 
 
 def look_of(file: str, files: Files) -> Look:
     """A look that was kept."""
-    fields = _get(files, file)
+    kept = _get(files, file)
     return Look(
         **{
-            **fields,
-            "found": _differences(fields["found"]),
-            "balances": {name: one and StoredBalance(*one) for name, one in fields["balances"].items()},
-            "claims": {(group, currency): claim and _claim(claim) for group, currency, claim in fields["claims"]},
+            **kept,
+            "found": _differences(kept["found"]),
+            "balances": {name: one and StoredBalance(*one) for name, one in kept["balances"].items()},
+            "claims": {(group, currency): claim and _claim(claim) for group, currency, claim in kept["claims"]},
         }
     )
 
 
-def _claim(fields: Mapping[str, Any]) -> Claim:
-    return Claim(**{**fields, "allowed_micros": tuple(fields["allowed_micros"])})
+def _claim(kept: Mapping[str, Any]) -> Claim:
+    return Claim(**{**kept, "allowed_micros": tuple(kept["allowed_micros"])})
 
 
-def _differences(fields: Mapping[str, Any]) -> Differences:
-    return Differences(fields["count"], [Difference(**one) for one in fields["listed"]])
+def _differences(kept: Mapping[str, Any]) -> Differences:
+    return Differences(kept["count"], [Difference(**one) for one in kept["listed"]])
 
 
 def _put_chunks(rows: Iterable[Sequence[Any]], files: Files) -> list[str]:

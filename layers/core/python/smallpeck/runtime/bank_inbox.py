@@ -29,7 +29,7 @@ def take_in(here: Wiring, key: str) -> int:
     name = key.removeprefix(f"{urlsplit(here.settings.sepa_url).path.strip('/')}/{Folder.IN}/")
     if not name or name == key:
         return 0
-    sepa_inbox.take_in(name=name, inbox=here.once(inbox))
+    sepa_inbox.take_in(name=name, inbox=here.once(answers_inbox))
     return 1
 
 
@@ -40,7 +40,7 @@ def take_in_all(here: Wiring) -> int:
     if not has_bank(here):
         return 0
     since_ms = here.clock.now_ms() - DAYS_TAKEN_IN_AGAIN * _DAY_MS
-    return sepa_inbox.take_in_all(since_ms=since_ms, inbox=here.once(inbox))
+    return sepa_inbox.take_in_all(since_ms=since_ms, inbox=here.once(answers_inbox))
 
 
 def has_bank(here: Wiring) -> bool:
@@ -51,7 +51,7 @@ def has_bank(here: Wiring) -> bool:
         return False
 
 
-def inbox(here: Wiring) -> "Inbox":
+def answers_inbox(here: Wiring) -> "Inbox":
     """See `smallpeck.payouts.rails.sepa_inbox.Inbox`."""
     from smallpeck.payouts import events
     from smallpeck.payouts.rails.sepa_inbox import Inbox
@@ -61,7 +61,7 @@ def inbox(here: Wiring) -> "Inbox":
         rail=here.once(sepa_rail),
         hear=lambda event: events.receive(rail=RAIL, event=event, ports=ports),
         signals=payout_rails.PayoutAlarms(),
-        credit=partial(credit, here),
+        credit=partial(give_credit, here),
     )
 
 
@@ -74,7 +74,7 @@ def sepa_rail(here: Wiring) -> "SepaRail":
     return cast("SepaRail", connect(RAIL, url=settings.sepa_url, secret=secret, stage=settings.stage))
 
 
-def credit(here: Wiring, received: "Credit") -> bool:
+def give_credit(here: Wiring, received: "Credit") -> bool:
     """Gives money to the requester whose reference came with it; says whether it is somebody's.
 
     Without a reference of ours, or without an id of the bank's for exactly this booking, it is nobody's: a person

@@ -28,7 +28,7 @@ _WAITED: Final = json.dumps({"told": True})
 
 
 class NoWebhook(NotFound):
-    """This rail tells us nothing here."""
+    """A rail that tells us nothing here."""
 
     code = "no_webhook"
 
@@ -37,7 +37,9 @@ class NoWebhook(NotFound):
 
 
 class PayoutAlarms:
-    """Counts what an alarm watches: BankAnswerHeld, PayoutFrozen, PayoutHeld, PayoutStuck, RailEventHeld, RailTotalsDiffer."""
+    """Counts what an alarm watches: BankAnswerHeld, PayoutFrozen, PayoutHeld, PayoutStuck, RailEventHeld and
+    RailTotalsDiffer.
+    """
 
     def alarm(self, name: str, subject: str) -> None:
         """See `smallpeck.payouts.runs.Signals`."""

@@ -54,5 +54,8 @@ def to_item(fields: Mapping[str, Value]) -> dict[str, Any]:
 
 def from_item(item: Mapping[str, Any]) -> dict[str, Any]:
     """A whole item in Python values, keys and index attributes included."""
-    # Most attributes are text, and whole tables are read through here.
-    return {name: value["S"] if "S" in value else from_attribute(value) for name, value in item.items()}
+    # Most attributes are text or numbers, and whole tables are read through here.
+    return {
+        name: value["S"] if "S" in value else int(value["N"]) if "N" in value else from_attribute(value)
+        for name, value in item.items()
+    }
