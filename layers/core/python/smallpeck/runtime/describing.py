@@ -75,7 +75,7 @@ class ConsensusBody(Body):
         default=None,
         ge=0.5,
         le=0.999,
-        description="From min_answers on, a task closes when its result is as likely right as this; methods have defaults.",
+        description="From min_answers on, a task closes when its result is as likely right as this.",
     )
     settings: JsonObject = Field(default={}, description="What the method wants to know beyond the answer schema.")
 

@@ -51,7 +51,7 @@ data under each person's own key) and `keys` (those keys, wrapped). Each has a p
     review       queue  REVIEW#{batch}         {until_ms:015d}#{answers:02d}#{page}       pages that wait for decisions
     payable      queue  PAYABLE                {requested_at_ms:015d}#{payout}            payouts no run has taken
     unresolved   queue  UNRESOLVED             {since_ms:015d}#{payout}                   payouts of unknown outcome
-    followed     queue  FOLLOWED               {at_ms:015d}#{event}                       rail events that wait for a question
+    followed     queue  FOLLOWED               {at_ms:015d}#{event}                       rail events to ask about
     automatic    queue  AUTOMATIC              {worker}                                   workers paid out by themselves
     watched      queue  WATCHED                {created_at_ms:015d}#{deposit}             deposits to look after
     suspended    queue  SUSPENDED              {at_ms:015d}#{suspense}                    money in suspense
@@ -145,7 +145,7 @@ INDEX_ENTRIES: Mapping[str, IndexEntry] = {
     ),
     "payable": IndexEntry("queue", "PAYABLE", "{requested_at_ms:015d}#{payout}", "payouts no run has taken"),
     "unresolved": IndexEntry("queue", "UNRESOLVED", "{since_ms:015d}#{payout}", "payouts of unknown outcome"),
-    "followed": IndexEntry("queue", "FOLLOWED", "{at_ms:015d}#{event}", "rail events that wait for a question"),
+    "followed": IndexEntry("queue", "FOLLOWED", "{at_ms:015d}#{event}", "rail events to ask about"),
     "automatic": IndexEntry("queue", "AUTOMATIC", "{worker}", "workers paid out by themselves"),
     "watched": IndexEntry("queue", "WATCHED", "{created_at_ms:015d}#{deposit}", "deposits to look after"),
     "suspended": IndexEntry("queue", "SUSPENDED", "{at_ms:015d}#{suspense}", "money in suspense"),
