@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Duration, RemovalPolicy, Size, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -98,6 +98,8 @@ class FunctionSpec:
     settings: Mapping[str, str | int] = field(default_factory=dict)
     """Fields of `smallpeck.runtime.settings.Settings` besides those that all functions have."""
     allow: Sequence[Allow] = ()
+    disk_mb: int = 512
+    """What it may write beside what it holds in memory."""
     vendor: bool = True
     """Whether it loads third-party packages."""
     science: bool = False
@@ -132,6 +134,7 @@ class Function(Construct):
             role=self.role,
             log_group=log_group,
             memory_size=spec.memory_mb,
+            ephemeral_storage_size=Size.mebibytes(spec.disk_mb),
             timeout=Duration.seconds(spec.timeout_seconds),
             tracing=lambda_.Tracing.ACTIVE,
             environment=self._environment(),

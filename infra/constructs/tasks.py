@@ -46,6 +46,7 @@ class BatchFinish(Construct):
                 name="batch_finish",
                 memory_mb=1_769,
                 timeout_seconds=900,
+                disk_mb=1_024,  # a million images of a COCO file wait there for its annotations
                 tables={"platform": (*READ, *CHANGE), "ledger": ENTRIES_APPEND},
                 settings={"work_bucket": state.work.bucket_name},
                 allow=(Allow(("s3:PutObject", "s3:AbortMultipartUpload"), (results,), _NAMED_BY_BATCH),),
