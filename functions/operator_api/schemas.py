@@ -2,13 +2,14 @@
 
 from pydantic import Field
 
+from smallpeck.payouts.runs import MAX_ROUNDS
 from smallpeck.runtime.schemas import AmountText, Body, CurrencyText, IdText, View
 
 
 class RunBody(Body):
     """How patiently a payout run asks about outcomes that are not known yet."""
 
-    rounds: int = Field(default=8, ge=0, le=20, description="How often to ask before the run ends.")
+    rounds: int = Field(default=8, ge=0, le=MAX_ROUNDS, description="How often to ask before the run ends.")
     first_wait_seconds: int = Field(default=60, ge=1, le=3600, description="Doubles each time, up to an hour.")
 
 

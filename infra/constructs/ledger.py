@@ -1,12 +1,9 @@
 """The books: the audit that recomputes every balance from the entries, and the daily seal of all that they hold."""
 
-from aws_cdk import Duration, TimeZone
-from aws_cdk import aws_scheduler as scheduler
-from aws_cdk import aws_scheduler_targets as scheduler_targets
 from constructs import Construct
 
 from infra.constructs.function import READ, SCAN, Allow, Function, FunctionSpec, Shared
-from infra.constructs.queue import DeadLetterQueue
+from infra.constructs.schedule import once_a_day
 from infra.constructs.workflow import Workflow
 from infra.stacks.stateful import StatefulStack
 from smallpeck.table import keys
@@ -54,22 +51,14 @@ class Ledger(Construct):
             values={"AlarmTopic": topic},
             allow=(Allow(("sns:Publish",), (topic,)),),
         )
-        missed = DeadLetterQueue(self, "ScheduleDeadLetters", name="BooksAudit", alarms=shared.alarms)
-        scheduler.Schedule(
+        once_a_day(
             self,
-            "Daily",
+            self.workflow,
+            name="BooksAudit",
             description="Audits the books",
-            schedule=scheduler.ScheduleExpression.cron(minute="30", hour="3", time_zone=TimeZone.ETC_UTC),
-            target=scheduler_targets.StepFunctionsStartExecution(
-                self.workflow.machine,
-                # The moment it was due: the audit of a day is one, however often the schedule is delivered.
-                input=scheduler.ScheduleTargetInput.from_object(
-                    {"scheduled_at": scheduler.ContextAttribute.scheduled_time}
-                ),
-                dead_letter_queue=missed.queue,
-                retry_attempts=10,
-                max_event_age=Duration.hours(6),
-            ),
+            hour=3,
+            minute=30,
+            alarms=shared.alarms,
         )
 
 
@@ -107,20 +96,12 @@ class BooksSeal(Construct):
         self.workflow = Workflow(
             self, "Workflow", shared=shared, name="books_seal", functions={"BooksSeal": self.function}
         )
-        missed = DeadLetterQueue(self, "ScheduleDeadLetters", name="BooksSeal", alarms=shared.alarms)
-        scheduler.Schedule(
+        once_a_day(
             self,
-            "Daily",
+            self.workflow,
+            name="BooksSeal",
             description="Seals the day of the books that has ended",
-            schedule=scheduler.ScheduleExpression.cron(minute="15", hour="0", time_zone=TimeZone.ETC_UTC),
-            target=scheduler_targets.StepFunctionsStartExecution(
-                self.workflow.machine,
-                # The moment it was due, however late it is delivered, or how often: it names the day.
-                input=scheduler.ScheduleTargetInput.from_object(
-                    {"scheduled_at": scheduler.ContextAttribute.scheduled_time}
-                ),
-                dead_letter_queue=missed.queue,
-                retry_attempts=10,
-                max_event_age=Duration.hours(6),
-            ),
+            hour=0,
+            minute=15,
+            alarms=shared.alarms,
         )

@@ -1,8 +1,6 @@
 """Money that leaves: the payout run, and the schedule that starts it."""
 
-from aws_cdk import ArnFormat, CfnParameter, Duration, Stack, TimeZone
-from aws_cdk import aws_scheduler as scheduler
-from aws_cdk import aws_scheduler_targets as scheduler_targets
+from aws_cdk import ArnFormat, CfnParameter, Stack
 from constructs import Construct
 
 from infra.constructs.function import (
@@ -14,7 +12,7 @@ from infra.constructs.function import (
     FunctionSpec,
     Shared,
 )
-from infra.constructs.queue import DeadLetterQueue
+from infra.constructs.schedule import once_a_day
 from infra.constructs.workflow import Workflow
 from infra.stacks.stateful import StatefulStack
 from infra.stages import Stage
@@ -176,22 +174,12 @@ class PayoutSchedule(Construct):
         self.workflow = Workflow(
             self, "Workflow", shared=shared, name="payout_schedule", functions={"PayoutSchedule": self.function}
         )
-        missed = DeadLetterQueue(self, "ScheduleDeadLetters", name="PayoutSchedule", alarms=shared.alarms)
-        scheduler.Schedule(
+        once_a_day(
             self,
-            "Daily",
+            self.workflow,
+            name="PayoutSchedule",
             description="Pays out what is due and what was asked for",
-            schedule=scheduler.ScheduleExpression.cron(
-                minute="0", hour=str(shared.stage.payout_hour_utc), time_zone=TimeZone.ETC_UTC
-            ),
-            target=scheduler_targets.StepFunctionsStartExecution(
-                self.workflow.machine,
-                # The moment it was due, however late it is delivered, or how often: all ids follow from its day.
-                input=scheduler.ScheduleTargetInput.from_object(
-                    {"scheduled_at": scheduler.ContextAttribute.scheduled_time}
-                ),
-                dead_letter_queue=missed.queue,
-                retry_attempts=10,
-                max_event_age=Duration.hours(6),
-            ),
+            hour=shared.stage.payout_hour_utc,
+            minute=0,
+            alarms=shared.alarms,
         )

@@ -91,29 +91,6 @@ def rate(
     return Rating(middle, width * usual, width / math.sqrt(math.fsum(weights)), freedom)
 
 
-def learn_raters(
-    answers: Mapping[str, Mapping[str, float]], *, weight: float = 5.0, rounds: int = 5
-) -> dict[str, Rater]:
-    """Every worker's bias and spread, from all answers by task and worker.
-
-    Each is drawn towards none and the usual spread as if by `weight` more answers, so that few answers say little.
-    """
-    raters: dict[str, Rater] = {}
-    for _ in range(rounds):
-        apart: dict[str, list[float]] = {}
-        for task in sorted(answers):
-            for worker, value in answers[task].items():
-                rest = {name: other for name, other in answers[task].items() if name != worker}
-                rating = rate(rest, raters)
-                if rating is not None:
-                    apart.setdefault(worker, []).append(value - rating.value)
-        everyone = [value for mine in apart.values() for value in mine]
-        usual = _MAD_TO_SIGMA * median(abs(value) for value in everyone) if everyone else 1.0
-        usual = usual or 1.0
-        raters = {worker: _rater(mine, usual, weight) for worker, mine in apart.items()}
-    return raters
-
-
 @dataclass(frozen=True, slots=True)
 class Numeric:
     """A number between `low` and `high`; on a scale of `step`, or of `levels`, one of those. See `Method`.
@@ -306,12 +283,6 @@ def _scale(apart: Sequence[float], trusted: float) -> float:
     if trusted:
         return math.sqrt((trusted + many * found**2) / (trusted + many))
     return found or math.sqrt(math.fsum(one**2 for one in apart) / many) or 1.0
-
-
-def _rater(apart: Sequence[float], usual: float, weight: float) -> Rater:
-    bias = math.fsum(max(-3 * usual, min(3 * usual, value)) for value in apart) / (len(apart) + weight)
-    squares = math.fsum((value - bias) ** 2 for value in apart)
-    return Rater(bias, math.sqrt((squares + weight * usual**2) / (len(apart) + weight)) / usual)
 
 
 def _huber(distance: float) -> float:
